@@ -1,0 +1,120 @@
+"""params.yaml as one frozen dataclass per group; what each value does is said in params.yaml."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+
+def between(low: float, high: float) -> Any:
+    """A field whose number, or each of whose numbers, lies in [low, high]."""
+    return field(metadata={"low": low, "high": high})
+
+
+SEED = (0, 2**32 - 1)
+
+
+@dataclass(frozen=True)
+class Generate:
+    seed: int = between(*SEED)
+    pictures_per_class: int = between(20, 100_000)
+    size: int = between(32, 1024)
+    faintest: float = between(0, 1)
+    roughness: float = between(0, 1)
+    tightness: float = between(0, 1)
+    pose: float = between(0, 2)
+    wrong_labels: float = between(0, 0.5)
+
+
+@dataclass(frozen=True)
+class Prepare:
+    seed: int = between(*SEED)
+    image_size: int = between(24, 1024)
+    validation_share: float = between(0.01, 0.49)
+    test_share: float = between(0.01, 0.49)
+    max_megapixels: float = between(0.01, 1000)
+    min_side: int = between(1, 10_000)
+    min_contrast: float = between(0, 128)
+
+
+@dataclass(frozen=True)
+class Model:
+    filters: tuple[int, ...] = between(1, 4096)
+    dense_units: int = between(1, 65_536)
+
+
+@dataclass(frozen=True)
+class Train:
+    seed: int = between(*SEED)
+    threads: int = between(1, 1024)
+    epochs: int = between(1, 100_000)
+    batch_size: int = between(1, 65_536)
+    learning_rate: float = between(1e-9, 10)
+    focal_gamma: float = between(0, 10)
+
+
+@dataclass(frozen=True)
+class Export:
+    tolerance: float = between(0, 1)
+
+
+@dataclass(frozen=True)
+class Params:
+    source: str
+    generate: Generate
+    prepare: Prepare
+    model: Model
+    train: Train
+    export: Export
+
+
+def load(root: Path) -> Params:
+    """Read ``root``/params.yaml. Raises ValueError that names the key of a missing, unknown or absurd value."""
+    try:
+        values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"params.yaml is not valid YAML: {' '.join(str(error).split())}") from None
+    return _group("", Params, values)
+
+
+def _group(key: str, record: type, values: Any) -> Any:
+    if not isinstance(values, dict):
+        raise ValueError(f"params.yaml: {key or 'the file'} must be a group of 'name: value' lines")
+    names = [f.name for f in fields(record)]
+    for name in values:
+        if name not in names:
+            raise ValueError(f"params.yaml: unknown key {_dot(key, name)}; known here: {', '.join(names)}")
+    for name in names:
+        if name not in values:
+            raise ValueError(f"params.yaml: {_dot(key, name)} is missing")
+    hints = get_type_hints(record)
+    return record(
+        **{
+            f.name: _value(_dot(key, f.name), hints[f.name], f.metadata, values[f.name])
+            for f in fields(record)
+        }
+    )
+
+
+def _value(key: str, kind: Any, limits: Any, value: Any) -> Any:
+    if hasattr(kind, "__dataclass_fields__"):
+        return _group(key, kind, value)
+    if kind == tuple[int, ...]:
+        if not isinstance(value, list) or not value:
+            raise ValueError(f"params.yaml: {key} must be a list such as [16, 32, 16], not {value!r}")
+        return tuple(_value(key, int, limits, v) for v in value)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        wanted = {int: "a whole number", float: "a number", str: "a text"}[kind]
+        raise ValueError(f"params.yaml: {key} must be {wanted}, not {value!r}")
+    if limits and not limits["low"] <= value <= limits["high"]:
+        raise ValueError(
+            f"params.yaml: {key} must lie between {limits['low']} and {limits['high']}, not {value}"
+        )
+    return value
+
+
+def _dot(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else str(name)
