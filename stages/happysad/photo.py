@@ -1,0 +1,151 @@
+"""All of a drawn picture but its face: light, background, shoulders, a hand in the way, and the camera.
+
+Each function paints over ``image``, an array (height, width, 3) of linear light; coordinates are those of
+``happysad.shape``.
+"""
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from PIL import Image, ImageFilter
+
+from happysad.faces import Face, Scene
+from happysad.shape import Canvas, F, Head, ramp
+
+
+@dataclass(frozen=True)
+class Light:
+    diffuse: np.ndarray  # light that the skin's colour reflects
+    gloss: np.ndarray  # light that it mirrors
+
+
+def over(image: np.ndarray, colour: ArrayLike, mask: np.ndarray) -> None:
+    """Paint ``colour``, one for all or one per pixel, where ``mask`` is 1."""
+    image += (np.asarray(colour, F) - image) * mask[..., None]
+
+
+def linear(colour: np.ndarray) -> np.ndarray:
+    """sRGB to linear light, near enough."""
+    return colour**2.2
+
+
+def shaded(colour: ArrayLike, tone: np.ndarray) -> np.ndarray:
+    """``colour`` as bright as ``tone``, one per pixel."""
+    return np.asarray(colour, F) * tone[..., None]
+
+
+def background(s: Scene, c: Canvas) -> np.ndarray:
+    """A cloudy gradient, with soft coloured boxes where there is clutter."""
+    top, bottom = (linear(colour) for colour in s.background)
+    down = np.arange(c.size, dtype=F)[:, None] / c.size
+    t = np.clip(down + 0.3 * c.soft, 0, 1)[..., None]
+    image = top * (1 - t) + bottom * t
+    if s.clutter:
+        image *= np.exp(0.7 * s.clutter * c.soft)[..., None]
+        for _ in range(int(4 * s.clutter)):
+            x, y = c.rng.uniform(-1.4, 1.4, 2).tolist()
+            width, height = c.rng.uniform(0.1, 0.6, 2).tolist()
+            box = ramp(width - np.abs(c.x - x), 0.1) * ramp(height - np.abs(c.y - y), 0.1)
+            over(image, linear(c.rng.uniform(0, 1, 3)), 0.8 * box)
+    return image
+
+
+def neck_and_shoulders(image: np.ndarray, face: Face, c: Canvas) -> None:
+    s = face.scene
+    x = c.x + 0.35 * math.sin(s.yaw)  # a neck turns less than its head
+    neck = ramp(0.42 - np.abs(x) + 0.1 * np.clip(c.y - 1, 0, 1), c.px) * ramp(c.y - 0.5, c.px)
+    under_chin = 1 - 0.55 * ramp(1.35 - c.y, 0.25)
+    tone = (s.ambient + 0.5 * np.clip(0.6 + 2 * s.light[0] * x, 0, 1)) * under_chin
+    over(image, shaded(linear(face.identity.skin), tone), neck)
+
+    collar = 0.06 * np.cos(7 * c.x) * (np.abs(c.x) < 0.45)
+    below = c.y - 1.36 - 0.35 * np.square(c.x / 1.2) - collar
+    tone = 0.75 + 0.12 * c.soft + 0.3 * s.light[0] * c.x
+    over(image, shaded(linear(s.shirt), tone), ramp(below, 2 * c.px))
+
+
+def lighting(s: Scene, c: Canvas, head: Head, h: np.ndarray) -> Light:
+    """Two lights and an ambient one, dimmed in hollows and in short cast shadows."""
+    # Normals of the ellipsoid, tilted by the slope of the height field.
+    slope_y, slope_x = np.gradient(h, c.px)
+    x, y, z = head.normal
+    normal = np.stack([x - 0.8 * slope_x * z, y - 0.8 * slope_y * z, z + 0.02])
+    normal /= np.sqrt(np.square(normal).sum(0)) + 1e-6
+
+    def facing(direction):
+        return sum(part * n for part, n in zip(direction, normal, strict=True))
+
+    # Hollows lie below the mean height about them; a shadow falls where the way to the light is blocked.
+    open_sky = np.clip(1 - 6 * np.maximum(soften(h, max(3, int(0.10 / c.px) | 1)) - h, 0), 0.35, 1)
+    for step in (0.06, 0.13):
+        shift = [-round(step / c.px * part) for part in (s.light[1], s.light[0])]
+        blocked = np.roll(h, shift, (0, 1)) - h - 0.9 * step * max(s.light[2], 0.2)
+        open_sky *= 1 - 0.35 * ramp(blocked, 0.03)
+
+    ambient = s.ambient * (0.75 - 0.25 * normal[1]) + s.fill_power * np.clip(facing(s.fill), 0, 1)
+    main = (1 - 0.55 * s.ambient) * np.clip(0.82 * facing(s.light) + 0.18, 0, 1)
+    # Blinn-Phong: gloss where the normal lies half way between light and camera (Blinn 1977).
+    half = (s.light[0], s.light[1], s.light[2] + 1)
+    mirrored = np.clip(facing([part / math.hypot(*half) for part in half]), 0, 1) ** 18
+    diffuse = ambient * open_sky + main * (0.4 + 0.6 * open_sky)
+    return Light(diffuse, gloss=s.gloss * mirrored * open_sky)
+
+
+def soften(a: np.ndarray, width: int) -> np.ndarray:
+    """Two box blurs of odd ``width`` each way: nearly a Gaussian, by running sums as fast at any width."""
+    for _ in ("rows", "columns"):
+        for _ in range(2):
+            sums = np.cumsum(np.pad(a, ((width // 2 + 1, width // 2), (0, 0)), "edge"), 0, dtype=F)
+            a = (sums[width:] - sums[:-width]) / width
+        a = a.T
+    return a
+
+
+def side_light(s: Scene, c: Canvas) -> np.ndarray:
+    """Light on what has no height field, hair and ears: brighter towards the main light."""
+    return 0.55 + 0.3 * s.light[0] * c.x
+
+
+def round_light(s: Scene, head: Head) -> np.ndarray:
+    """Main light on something as round as the head."""
+    x, y, z = head.normal
+    facing = x * s.light[0] + y * s.light[1] + np.clip(z, 0, 2) * s.light[2]
+    return np.clip(0.62 + 0.45 * facing, 0.12, 1.3)
+
+
+def hand(image: np.ndarray, face: Face, c: Canvas) -> None:
+    """Four fingers that reach into the picture from some side."""
+    s, rng = face.scene, c.rng
+    angle, width = rng.uniform(-0.3, math.pi + 0.3), rng.uniform(0.14, 0.19)
+    cos, sin = math.cos(angle), math.sin(angle)
+    reach = c.x * cos + c.y * sin - (1.02 - 0.55 * s.occluder)
+    aside = c.y * cos - c.x * sin + rng.normal(0, 0.2)
+    finger = np.clip(1 - np.square((aside % width) / (width / 2) - 1), 0, 1)  # 1 on its middle, 0 between two
+    tips = 0.12 * finger - 0.12 + 0.06 * np.cos(2 * np.floor(aside / width))
+    mask = ramp(reach + tips, 0.03) * ramp(2 * width + 0.04 * float(c.soft.mean()) - np.abs(aside), 0.05)
+    tone = (0.35 + 0.65 * np.sqrt(finger)) * rng.uniform(0.5, 1.1) * (0.8 + 0.2 * s.light[0] * aside)
+    over(image, shaded(linear(face.identity.skin), tone), mask)
+
+
+def camera(image: np.ndarray, s: Scene, c: Canvas) -> Image.Image:
+    """Exposure, a film-like shoulder, gamma, contrast, noise; then blur, few pixels, grey, JPEG."""
+    image = np.clip(image * np.array([1 + s.warmth, 1, 1 - s.warmth], F) * s.exposure, 0, 4)
+    image = np.clip(1.2 * image / (1 + 0.25 * image), 0, 1) ** (1 / 2.2)
+    image = (image - 0.45) * s.contrast + 0.45 + s.noise * c.rng.normal(size=image.shape).astype(F)
+    photo = Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
+    if s.blur > 0.2:
+        photo = photo.filter(ImageFilter.GaussianBlur(s.blur * c.size / 128))
+    if s.low_res < 0.95:
+        side = max(24, int(c.size * s.low_res))
+        photo = photo.resize((side, side), Image.Resampling.BILINEAR)
+        photo = photo.resize((c.size, c.size), Image.Resampling.BICUBIC)
+    if s.grey:
+        photo = photo.convert("L").convert("RGB")
+    if s.jpeg < 95:
+        file = io.BytesIO()
+        photo.save(file, "JPEG", quality=s.jpeg)
+        photo = Image.open(file).convert("RGB")
+    return photo

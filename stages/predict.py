@@ -1,0 +1,119 @@
+"""Tell whether the faces in pictures look happy or sad, with the model that `dvc repro` exported."""
+
+import argparse
+import glob
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import onnxruntime
+
+from happysad import images
+
+MODEL = Path(__file__).resolve().parents[1] / "models/export/model.onnx"
+AHEAD = 256  # pictures taken up at a time: keeps all threads busy, and the first answers come soon
+
+EXAMPLES = """\
+examples:
+  python stages/predict.py photo.jpg
+  python stages/predict.py holiday/ 'more/*.png'     a folder with all below it, and a pattern
+  python stages/predict.py --json holiday/           one JSON object a line
+
+score is the probability of happy. Exit status: 0, 1 if a file was no picture, 2 if nothing could be done.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = parse(argv)
+    session, classes, image_size, threshold = load(options.model)
+    if options.threshold is not None:
+        threshold = options.threshold
+
+    def answer(path: str) -> dict:
+        try:
+            picture = images.decode(Path(path), image_size)
+        except images.Unusable as error:
+            return {"path": path, "error": f"not a picture: {error}"}
+        # One picture a call, so that its score does not depend on the files around it.
+        score = float(session.run(["score"], {"pictures": picture[None]})[0][0])
+        return {"path": path, "label": classes[score >= threshold], "score": score, "threshold": threshold}
+
+    status = 0
+    paths = find(options.files)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # decoding and scoring release the GIL
+        while some := list(islice(paths, AHEAD)):
+            for result in pool.map(answer, some):
+                status |= "error" in result
+                show(result, options.json)
+    return status
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="picture, folder or quoted pattern")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, errors among them")
+    parser.add_argument(
+        "--model", type=Path, default=MODEL, metavar="FILE", help="another exported model.onnx"
+    )
+    parser.add_argument(
+        "--threshold", type=float, metavar="X", help="happy from this score on (default: the model's)"
+    )
+    parser.error = lambda message: parser.exit(2, f"{message}; see {parser.prog} --help\n")
+    return parser.parse_args(argv)
+
+
+def load(path: Path) -> tuple[onnxruntime.InferenceSession, list[str], int, float]:
+    """The session, and from its metadata classes, image_size and threshold; exits with status 2 if there are none."""
+    if not path.is_file():
+        give_up(f"no model at {os.path.relpath(path)}: run dvc repro first")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # pictures run side by side already
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        about = session.get_modelmeta().custom_metadata_map
+        return session, about["classes"].split(","), int(about["image_size"]), float(about["threshold"])
+    except Exception:  # onnxruntime's own exceptions have no common base
+        give_up(f"{path} was not written by stages/export.py: run dvc repro first")
+
+
+def find(names: list[str]) -> Iterator[str]:
+    """Files as they are, folders as the files below them, patterns as the files and folders they match."""
+    for name in names:
+        if os.path.isdir(name):
+            for folder, subfolders, files in os.walk(name):
+                subfolders.sort()
+                yield from (os.path.join(folder, file) for file in sorted(files) if not file.startswith("."))
+        elif not os.path.exists(name) and (matches := glob.glob(name, recursive=True)):
+            yield from find(sorted(matches))
+        else:
+            yield name
+
+
+def show(result: dict, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result), flush=True)
+    elif "error" in result:
+        print(f"{result['path']}: {result['error']}", file=sys.stderr, flush=True)
+    else:
+        print(f"{result['path']}: {result['label']} (score {result['score']:.2f})", flush=True)
+
+
+def give_up(message: str) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    # Ctrl-C and a closed pipe (| head) end the process at once and without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.stdout.reconfigure(errors="surrogateescape")  # a file name that is no text goes out as it came
+    sys.exit(main())
