@@ -9,7 +9,7 @@ import numpy as np
 
 from happysad import CLASSES, scoring
 from happysad.files import read_csv, read_json, write_csv, write_json
-from happysad.model import load, open_split
+from happysad.model import answers, load, open_split
 from happysad.stage import run
 
 
@@ -17,9 +17,7 @@ def main(root: Path) -> None:
     model = load(root / "models/model.keras")
     threshold = read_json(root / "models/model.json")["threshold"]
     test, files = open_split(root / "data/prepared/test", batch_size=256)
-    labels = np.concatenate([y for _, y in test])[:, 0]
-    scores = model.predict(test, verbose=0)[:, 0].astype(float)
-
+    labels, scores = answers(model, test)
     figures = scoring.metrics(labels, scores, threshold)
     write_json(root / "metrics/test.json", figures)
     write_csv(root / "metrics/predictions.csv", predictions(root, files, labels, scores, threshold))

@@ -43,11 +43,10 @@ def main(root: Path) -> None:
         write_tflite(classifier, out / "model.tflite")
         write_onnx(classifier, description, out / "model.onnx")
         (out / "labels.txt").write_text("".join(f"{name}\n" for name in CLASSES))
-        files = compare(classifier, out, pictures, description)
-        check(files, settings.export.tolerance)
-        metrics = {"pictures": len(pictures), **files}
+        metrics = compare(classifier, out, pictures, description)
+        check(metrics["files"], settings.export.tolerance)
         (out / "README.md").write_text(
-            model_card(root, settings, classifier, description, files), encoding="utf-8"
+            model_card(root, settings, classifier, description, metrics), encoding="utf-8"
         )
     write_json(root / "metrics/export.json", metrics)
 
@@ -130,11 +129,11 @@ def load_saved_model(path: Path) -> Score:
     return lambda pictures: serve(pictures=tf.constant(pictures))["score"].numpy()
 
 
-def compare(classifier: keras.Model, out: Path, pictures: list[Path], description: dict) -> dict[str, dict]:
+def compare(classifier: keras.Model, out: Path, pictures: list[Path], description: dict) -> dict:
     """Score ``pictures`` with the Keras model and, each in its own runtime, the files in ``out``.
 
-    Returns for each file its size in bytes, the largest difference in score from the Keras model, and
-    on how many pictures the two predict another label.
+    Returns what metrics/export.json holds: the number of pictures and, for each file, its size in bytes,
+    the largest difference in score from the Keras model, and on how many pictures the labels differ.
     """
     runtimes: dict[str, Score] = {
         "model.keras": lambda batch: classifier(batch, training=False).numpy()[:, 0],
@@ -165,7 +164,7 @@ def compare(classifier: keras.Model, out: Path, pictures: list[Path], descriptio
             f"{name}: {files[name]['bytes'] / 1e6:.2f} MB, {1000 * seconds[name] / len(pictures):.2f} ms a picture, "
             f"scores within {files[name]['largest_difference']:.1g} of Keras on {len(pictures)} pictures"
         )
-    return files
+    return {"pictures": len(pictures), "files": files}
 
 
 def check(files: dict[str, dict], tolerance: float) -> None:
@@ -179,7 +178,7 @@ def check(files: dict[str, dict], tolerance: float) -> None:
 
 
 def model_card(
-    root: Path, settings: params.Params, classifier: keras.Model, description: dict, files: dict[str, dict]
+    root: Path, settings: params.Params, classifier: keras.Model, description: dict, metrics: dict
 ) -> str:
     """model_card.md filled in: each figure comes from params.yaml, the model, or a file under metrics/."""
     test = read_json(root / "metrics/test.json")
@@ -204,8 +203,8 @@ def model_card(
         epoch=description["epoch"],
         accuracy=test["accuracy"],
         figures=table(figures(test)),
-        pictures=sum(data["validation"].values()),
-        files=table((name, *file.values()) for name, file in files.items()),
+        pictures=metrics["pictures"],
+        files=table((name, *file.values()) for name, file in metrics["files"].items()),
         versions=", ".join(f"{package} {version(package)}" for package in PACKAGES),
     )
 

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from happysad import CLASSES
-from happysad.faces import sample_face
+from happysad.drawing.faces import sample_face
+from happysad.drawing.render import render
 from happysad.files import replacing, write_csv
 from happysad.params import Generate, load
-from happysad.render import render
 from happysad.stage import run
 from happysad.workers import map_batches
 

@@ -30,27 +30,11 @@ score is the probability of happy. Exit status: 0, 1 if a file was no picture, 2
 
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
-    session, classes, image_size, threshold = load(options.model)
-    if options.threshold is not None:
-        threshold = options.threshold
-
-    def answer(path: str) -> dict:
-        try:
-            picture = images.decode(Path(path), image_size)
-        except images.Unusable as error:
-            return {"path": path, "error": f"not a picture: {error}"}
-        # One picture a call, so that its score does not depend on the files around it.
-        score = float(session.run(["score"], {"pictures": picture[None]})[0][0])
-        return {"path": path, "label": classes[score >= threshold], "score": score, "threshold": threshold}
-
-    status = 0
-    paths = find(options.files)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # decoding and scoring release the GIL
-        while some := list(islice(paths, AHEAD)):
-            for result in pool.map(answer, some):
-                status |= "error" in result
-                show(result, options.json)
-    return status
+    try:
+        return predict(options)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -66,21 +50,52 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--threshold", type=float, metavar="X", help="happy from this score on (default: the model's)"
     )
     parser.error = lambda message: parser.exit(2, f"{message}; see {parser.prog} --help\n")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.threshold is not None and not 0 <= options.threshold <= 1:
+        parser.error(f"--threshold must lie between 0 and 1, not {options.threshold:g}")
+    return options
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Answer every picture in order and return the exit status. Raises ValueError for no model or no file."""
+    session, classes, image_size, threshold = load(options.model)
+    if options.threshold is not None:
+        threshold = options.threshold
+
+    def answer(path: str) -> dict:
+        try:
+            picture = images.decode(Path(path), image_size)
+        except images.Unusable as error:
+            return {"path": path, "error": f"not a picture: {error}"}
+        # One picture a call, so that its score does not depend on the files around it.
+        score = float(session.run(["score"], {"pictures": picture[None]})[0][0])
+        return {"path": path, "label": classes[score >= threshold], "score": score, "threshold": threshold}
+
+    paths = find(options.files)
+    answers = errors = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and scoring release the GIL
+        while some := list(islice(paths, AHEAD)):
+            for result in pool.map(answer, some):
+                show(result, options.json)
+                answers += 1
+                errors += "error" in result
+    if not answers:
+        raise ValueError(f"no files in {', '.join(options.files)}")
+    return 1 if errors else 0
 
 
 def load(path: Path) -> tuple[onnxruntime.InferenceSession, list[str], int, float]:
-    """The session, and from its metadata classes, image_size and threshold; exits with status 2 if there are none."""
+    """The session, and from the file's metadata classes, image_size and threshold. Raises ValueError."""
     if not path.is_file():
-        give_up(f"no model at {os.path.relpath(path)}: run dvc repro first")
+        raise ValueError(f"no model at {os.path.relpath(path)}: run dvc repro first")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # pictures run side by side already
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         about = session.get_modelmeta().custom_metadata_map
         return session, about["classes"].split(","), int(about["image_size"]), float(about["threshold"])
-    except Exception:  # onnxruntime's own exceptions have no common base
-        give_up(f"{path} was not written by stages/export.py: run dvc repro first")
+    except Exception as error:  # onnxruntime's own exceptions have no other common base
+        raise ValueError(f"{path} is not a model that stages/export.py wrote: run dvc repro") from error
 
 
 def find(names: list[str]) -> Iterator[str]:
@@ -103,11 +118,6 @@ def show(result: dict, as_json: bool) -> None:
         print(f"{result['path']}: {result['error']}", file=sys.stderr, flush=True)
     else:
         print(f"{result['path']}: {result['label']} (score {result['score']:.2f})", flush=True)
-
-
-def give_up(message: str) -> None:
-    print(message, file=sys.stderr)
-    sys.exit(2)
 
 
 if __name__ == "__main__":

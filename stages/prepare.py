@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -80,15 +81,20 @@ def find_files(root: Path, source: str) -> list[Picture]:
                 f"{folder} must hold the folders happy and sad alone; it holds {', '.join(names) or 'none'}"
             )
         for label in CLASSES:
-            files = [
-                Path(parent, name) for parent, _, names in os.walk(root / folder / label) for name in names
-            ]
+            files = list(walk(root / folder / label))
             if len(files) < FEWEST:
                 raise ValueError(
                     f"{folder / label} holds {len(files)} files: add pictures, {FEWEST} at the least"
                 )
             pictures += [Picture(f.relative_to(root / source).as_posix(), label, split) for f in files]
     return sorted(pictures, key=lambda p: p.path)
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """All files below ``folder``. A link to a folder counts as a file, since following it may not end."""
+    for parent, folders, names in os.walk(folder):
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        yield from (Path(parent, name) for name in names + links)
 
 
 # Decode and filter
@@ -134,7 +140,7 @@ def group_duplicates(pictures: list[Picture], thumbnails: np.ndarray) -> list[li
     """The groups of like pictures, the groups and their members in the order of ``pictures``."""
     pairs = duplicates.find(thumbnails)
     groups = {}
-    for picture, number in zip(pictures, duplicates.group(len(pictures), pairs), strict=True):
+    for picture, number in zip(pictures, duplicates.group(thumbnails, pairs), strict=True):
         groups.setdefault(number, []).append(picture)
     for members in groups.values():
         for picture in members:

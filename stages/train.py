@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from happysad import CLASSES, scoring
 from happysad.files import write_csv, write_json
-from happysad.model import build, open_split, save
+from happysad.model import answers, build, open_split, save
 from happysad.params import Train, load
 from happysad.stage import run
 
@@ -25,9 +25,8 @@ def main(root: Path) -> None:
     image_size = train.element_spec[0].shape[1]
     model = build(image_size, params.model)
     history = fit(model, train, validation, params.train, root / "logs" / run_name())
-    labels = np.concatenate([y for _, y in validation])[:, 0]
-    slope, intercept = calibrate(model, labels, model.predict(validation, verbose=0)[:, 0])
-    scores = model.predict(validation, verbose=0)[:, 0]
+    slope, intercept = calibrate(model, *answers(model, validation))
+    labels, scores = answers(model, validation)
     threshold = scoring.best_threshold(labels, scores)
 
     write_csv(root / "metrics/history.csv", history)

@@ -1,145 +1,191 @@
 """Near-duplicates: which pictures are copies of one another, as pairs and as groups.
 
-A copy may be recompressed, resized, cropped by up to 8% a side, brighter, darker, of another
-contrast, grey or mirrored. Three tests of rising cost, each on what the one before let through:
+A copy may be recompressed, resized, cropped by up to 8% on each side, brighter, darker, of another
+contrast, grey or mirrored. All is done on the low DCT coefficients of grey 32 × 32 thumbnails, in
+three tests of rising cost, each on the pairs that the one before let through:
 
-1. the correlation of 8 × 8 low-frequency DCT coefficients, for all pairs, as blocks of one matrix
-   product. Mirroring negates the odd columns, so even ± odd gives a picture and its mirror image;
-2. tangent distance (Simard et al. 1993): the same coefficients may shift and stretch a little;
-3. registration by Gauss-Newton (Lucas and Kanade 1981) on the 32 × 32 thumbnails, and the
-   correlation of what then overlaps.
+1. correlation, of all pairs, as blocks of a matrix product. Mirroring negates the odd columns of a
+   DCT, so the even part plus or minus the odd part compares with a picture or with its mirror image;
+2. tangent distance (Simard, LeCun and Denker, 1993): correlation with the best mixture of a picture
+   and its derivatives by shift and stretch, which forgives a crop to first order;
+3. registration by Gauss-Newton steps (Lucas and Kanade, 1981), coarse and then fine, and correlation
+   of the Laplacians where both overlap. The Laplacian leaves out what strangers share, such as a white
+   background or the layout of a face, and keeps the detail that tells them apart.
 """
 
+from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-SIDE = 32
-LOW = 8  # DCT coefficients per axis
-PROPOSE, TANGENT, CONFIRM = 0.70, 0.90, 0.97
-BLOCK = 2048
+SIDE = 32  # pixels
+LOW, COARSE, FINE = 10, 12, 24  # DCT coefficients per axis in tests 1 and 2, and in 3
+ALIKE, TANGENT, ALIGNED, CONFIRMED = 0.74, 0.945, 0.8, 0.92  # the least correlation in each test
+RESEMBLES = 0.7  # the least similarity of a member of a group to its representative
+ROWS = 128  # pictures compared with all others at a time: bounds memory
 
 
 class Pair(NamedTuple):
     first: int
     second: int
-    similarity: float  # correlation after registration, at most 1
+    similarity: float  # correlation of Laplacians, CONFIRMED to 1
 
 
 def thumbnail(picture: Image.Image) -> np.ndarray:
-    """The (32, 32) uint8 grey means of an RGB picture."""
-    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX).convert("L"))
+    """The (32, 32) uint8 grey thumbnail of an RGB picture."""
+    small = picture.resize((SIDE, SIDE), Image.Resampling.HAMMING, reducing_gap=2)
+    return np.asarray(small.convert("L"))
 
 
 def find(thumbnails: np.ndarray) -> list[Pair]:
-    """Near-duplicate pairs among (n, 32, 32) uint8 thumbnails, first < second, sorted.
+    """Near-duplicate pairs among (n, 32, 32) uint8 thumbnails, sorted, first < second.
 
-    Identical thumbnails are each paired with the first of them only.
+    Of identical thumbnails, the first is paired with each of the others and stands for them in all other
+    pairs. Apart from that the pairs do not depend on the order of the pictures.
     """
-    flat = np.ascontiguousarray(thumbnails).reshape(len(thumbnails), -1)
-    unique, first, inverse = np.unique(flat, axis=0, return_index=True, return_inverse=True)
-    pairs = [Pair(int(first[u]), i, 1.0) for i, u in enumerate(inverse.ravel()) if first[u] != i]
-    pictures = unique.reshape(-1, SIDE, SIDE).astype(np.float32)
-    for a, b, similarity in zip(*_near(pictures), strict=True):
-        i, j = sorted((int(first[a]), int(first[b])))
-        pairs.append(Pair(i, j, float(similarity)))
+    flat = thumbnails.reshape(len(thumbnails), -1)
+    distinct, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+    distinct = distinct.reshape(-1, SIDE, SIDE)
+    pairs = [Pair(int(first[d]), i, 1.0) for i, d in enumerate(which) if first[d] != i]
+    for a, b, mirrored in _candidates(distinct):
+        other = np.where(mirrored[:, None, None], distinct[b, :, ::-1], distinct[b])
+        for i, j, s in zip(first[a], first[b], similarity(distinct[a], other), strict=True):
+            if s >= CONFIRMED:
+                pairs.append(Pair(int(min(i, j)), int(max(i, j)), float(s)))
     return sorted(pairs)
 
 
-def group(n: int, pairs: list[Pair]) -> np.ndarray:
-    """Group index (n,) of each picture: the connected components of pairs, numbered by first member."""
-    parent = list(range(n))
+def group(thumbnails: np.ndarray, pairs: list[Pair]) -> np.ndarray:
+    """Group number (n,) of each picture: pairs are followed transitively, within a bound.
 
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
+    The representative of a group is its member of most pairs. A pair joins two groups only where every
+    member resembles the representative of the whole, so that a chain of small changes cannot tie
+    strangers together. A pair with its pictures in two groups is one that this bound cut.
+    """
+    degree = np.bincount([i for pair in pairs for i in pair[:2]], minlength=len(thumbnails))
+    linked = {ends for i, j, _ in pairs for ends in ((i, j), (j, i))}
+    groups = {i: [i] for i in range(len(thumbnails))}  # representative: members
+    head = np.arange(len(thumbnails))
+    for i, j, _ in sorted(pairs, key=lambda pair: -pair.similarity):
+        if head[i] == head[j]:
+            continue
+        leaves, stays = sorted((head[i], head[j]), key=lambda k: (degree[k], thumbnails[k].tobytes()))
+        if all((k, stays) in linked or _resembles(thumbnails[k], thumbnails[stays]) for k in groups[leaves]):
+            groups[stays] += groups[leaves]
+            head[groups.pop(leaves)] = stays
+    return np.unique(head, return_inverse=True)[1]
 
-    for i, j, _ in pairs:
-        i, j = sorted((root(i), root(j)))
-        parent[j] = i
-    return np.unique([root(i) for i in range(n)], return_inverse=True)[1]
+
+def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Correlation (p,) of the Laplacians of (p, 32, 32) thumbnails a and b, after registration."""
+    still = np.tile(np.float32([0, 1]), (len(a), 2, 1))
+    result, warp = _register(a, b, still, COARSE, 12, 2)
+    near = result > ALIGNED
+    result[near], _ = _register(a[near], b[near], warp[near], FINE, SIDE, 2)
+    return result
 
 
-def _near(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    spans = _spans(pictures)
+def _resembles(a: np.ndarray, b: np.ndarray) -> bool:
+    return similarity(np.stack([a, a[:, ::-1]]), np.stack([b, b])).max() >= RESEMBLES
+
+
+def _candidates(thumbnails: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pairs that pass tests 1 and 2, some rows at a time: indices a < b, and whether b is mirrored."""
+    coefficients = _dct(thumbnails, LOW)
+    coefficients[:, 0, 0] = 0  # brightness
+    unit = coefficients.reshape(-1, LOW * LOW)
+    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-6)
     odd = np.tile(np.arange(LOW) % 2 == 1, LOW)
-    base = spans[:, 0]
-    even, odds = np.ascontiguousarray(base[:, ~odd]), np.ascontiguousarray(base[:, odd])
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for top in range(0, len(base), BLOCK):
-        for left in range(top, len(base), BLOCK):
-            e = even[top : top + BLOCK] @ even[left : left + BLOCK].T
-            o = odds[top : top + BLOCK] @ odds[left : left + BLOCK].T
-            a, b = np.nonzero(e + np.abs(o) > PROPOSE)
-            mirror = o[a, b] < 0
-            a, b = a + top, b + left
-            keep = a < b
-            a, b, mirror = a[keep], b[keep], mirror[keep]
-            other = np.where(odd & mirror[:, None], -base[b], base[b])
-            keep = np.square(np.einsum("pkc,pc->pk", spans[a], other)).sum(1) > TANGENT**2
-            a, b, mirror = a[keep], b[keep], mirror[keep]
-            for s in range(0, len(a), 512):
-                aa, bb, mm = a[s : s + 512], b[s : s + 512], mirror[s : s + 512]
-                B = pictures[bb]
-                B[mm] = B[mm, :, ::-1]
-                r = _register(pictures[aa], B)
-                keep = r > CONFIRM
-                found.append((aa[keep], bb[keep], r[keep]))
-    if not found:
-        return np.zeros(0, int), np.zeros(0, int), np.zeros(0)
-    return tuple(np.concatenate(x) for x in zip(*found, strict=True))
+    unit_even, unit_odd = unit[:, ~odd], unit[:, odd]
+    for top in range(0, len(unit), ROWS):
+        rows = slice(top, top + ROWS)
+        even, odds = unit_even[rows] @ unit_even[top:].T, unit_odd[rows] @ unit_odd[top:].T
+        found = []
+        for r, tangent in enumerate(_tangents(coefficients[rows])):
+            b = top + r + 1 + np.flatnonzero(even[r, r + 1 :] + np.abs(odds[r, r + 1 :]) >= ALIKE)
+            sign = np.sign(odds[r, b - top])
+            part = unit_even[b] @ tangent[~odd] + sign[:, None] * (unit_odd[b] @ tangent[odd])
+            b, sign = (x[np.square(part).sum(1) >= TANGENT**2] for x in (b, sign))
+            found.append((np.full(len(b), top + r), b, sign < 0))
+        yield tuple(np.concatenate(x) for x in zip(*found, strict=True))
 
 
-def _spans(pictures: np.ndarray) -> np.ndarray:
-    """(n, 5, 64) orthonormal bases: low DCT coefficients without the mean, then shifts and stretches."""
-    i, k = np.arange(SIDE) + 0.5, np.arange(LOW)[:, None]
-    wave = (np.cos(np.pi * i * k / SIDE)).astype(np.float32)
-    wave[0] /= np.sqrt(2)
-    slope = (-np.sin(np.pi * i * k / SIDE) * k).astype(np.float32)
-    shift, stretch = slope @ wave.T, (slope * (i - SIDE / 2)) @ wave.T
-    shift, stretch = shift.astype(np.float32), stretch.astype(np.float32)
-    c = wave @ pictures @ wave.T
-    vectors = np.stack([c, shift.T @ c, c @ shift, stretch.T @ c, c @ stretch], axis=-1)
-    vectors[:, 0, 0] = 0  # brightness
-    q, r = np.linalg.qr(vectors.reshape(len(c), LOW * LOW, 5))
-    q *= np.sign(r[:, None, range(5), range(5)])
-    return np.ascontiguousarray(q.transpose(0, 2, 1))
+def _tangents(coefficients: np.ndarray) -> np.ndarray:
+    """(n, 100, 5) orthonormal columns that span a picture and its derivatives by shift and stretch."""
+    wave, slope = _waves(_centres(SIDE), LOW)
+    shift, stretch = (2 / SIDE * wave.T @ d for d in (slope, slope * _centres(SIDE)[:, None]))
+    c = coefficients
+    vectors = np.stack([c, shift @ c, c @ shift.T, stretch @ c, c @ stretch.T], axis=-1)
+    vectors[:, 0, 0] = 0
+    return np.linalg.qr(vectors.reshape(len(c), LOW * LOW, 5))[0]
 
 
-def _register(a: np.ndarray, b: np.ndarray, steps: int = 5) -> np.ndarray:
-    """Correlation (p,) of each a with b shifted and stretched onto it, where they overlap."""
-    x = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
-    warp = np.tile(np.float32([1, 0, 1, 0]), (len(a), 1))  # stretch and shift of rows, then of columns
-    p = np.arange(len(a))[:, None, None]
+def _register(
+    a: np.ndarray, b: np.ndarray, warp: np.ndarray, count: int, size: int, steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shift and stretch b onto a: the similarity (p,) and the warp (p, 2 axes, shift and stretch).
+
+    Compares ``count`` coefficients per axis on a grid of ``size`` points, where b has pixels.
+    """
+    grid = _centres(size)
+    target, target_y, target_x = _draw(_dct(a, count), grid, grid)
+    coefficients = _dct(b, count)
     for step in range(steps + 1):
-        rows = warp[:, :1] * x + warp[:, 1:2] + (SIDE - 1) / 2
-        cols = warp[:, 2:3] * x + warp[:, 3:] + (SIDE - 1) / 2
-        inside = ((rows >= -0.25) & (rows <= SIDE - 0.75))[:, :, None]
-        inside = inside & ((cols >= -0.25) & (cols <= SIDE - 0.75))[:, None, :]
-        r0 = np.clip(rows, 0, SIDE - 1.001).astype(int)
-        c0 = np.clip(cols, 0, SIDE - 1.001).astype(int)
-        fr, fc = (rows - r0)[:, :, None], (cols - c0)[:, None, :]
-        r0, c0 = r0[:, :, None], c0[:, None, :]
-        b00, b01 = b[p, r0, c0], b[p, r0, c0 + 1]
-        b10, b11 = b[p, r0 + 1, c0], b[p, r0 + 1, c0 + 1]
-        top, low = b00 + fc * (b01 - b00), b10 + fc * (b11 - b10)
-        w = top + fr * (low - top)
-        n = np.maximum(inside.sum((1, 2), keepdims=True), 1)
-        am = (a - (a * inside).sum((1, 2), keepdims=True) / n) * inside
-        wm = (w - (w * inside).sum((1, 2), keepdims=True) / n) * inside
-        corr = (am * wm).sum((1, 2)) / np.sqrt((am**2).sum((1, 2)) * (wm**2).sum((1, 2)) + 1e-6)
+        at = warp[:, :, :1] + warp[:, :, 1:] * grid
+        inside = np.abs(at) <= 1
+        inside = inside[:, 0, :, None] & inside[:, 1, None, :]
+        moved, moved_y, moved_x = _draw(coefficients, at[:, 0], at[:, 1])
         if step == steps:
-            return np.where(n[:, 0, 0] > 0.6 * SIDE * SIDE, corr, -1)
-        dr, dc = (low - top) * inside, ((b01 - b00) + fr * ((b11 - b10) - (b01 - b00))) * inside
-        J = np.stack([wm, inside + 0 * wm, dr * x[:, None], dr, dc * x, dc], 1).reshape(len(a), 6, -1)
-        A = J @ J.transpose(0, 2, 1)
-        A += np.float32(1e-3) * np.einsum("pii->pi", A)[:, :, None] * np.eye(6, dtype=np.float32)
-        A += 1e-3 * np.eye(6, dtype=np.float32)
-        s = np.linalg.solve(A, J @ am.reshape(len(a), -1, 1))[:, :, 0]
-        gain = np.where(np.abs(s[:, :1]) < 0.2, 0.2, s[:, :1])
-        warp = warp + np.clip(s[:, 2:] / gain, -0.1 * 16, 0.1 * 16)
-        warp[:, 0::2] = np.clip(warp[:, 0::2], 0.8, 1.25)
-        warp[:, 1::2] = np.clip(warp[:, 1::2], -4, 4)
+            return _correlation(_laplacian(target, inside), _laplacian(moved, inside)), warp
+        by_y, by_x = (target_y + moved_y) / 2, (target_x + moved_x) / 2
+        parts = [moved, np.ones_like(moved), by_y, by_y * grid[:, None], by_x, by_x * grid]
+        parts = (np.stack(parts, axis=1) * inside[:, None]).reshape(-1, 6, size * size)
+        normal = parts @ parts.swapaxes(1, 2)
+        normal += np.eye(6, dtype=np.float32) * (1e-3 * normal + 1e-2)
+        solution = np.linalg.solve(normal, parts @ target.reshape(-1, size * size, 1))[:, :, 0]
+        change = (solution[:, 2:] / np.maximum(solution[:, :1], 0.3)).reshape(-1, 2, 2)
+        warp = np.clip(warp + np.clip(change, -0.12, 0.12), np.float32([-0.2, 0.8]), np.float32([0.2, 1.25]))
+
+
+def _draw(c: np.ndarray, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pictures of DCT coefficients c at positions y and x, and their slopes along y and along x."""
+    (wave_y, slope_y), (wave_x, slope_x) = _waves(y, c.shape[-1]), _waves(x, c.shape[-1])
+    along = c @ wave_x.swapaxes(-1, -2)
+    return wave_y @ along, slope_y @ along, wave_y @ c @ slope_x.swapaxes(-1, -2)
+
+
+def _laplacian(picture: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """(p, size - 2, size - 2), zero where a neighbour is outside."""
+
+    def around(x: np.ndarray) -> list[np.ndarray]:
+        return [x[:, :-2, 1:-1], x[:, 2:, 1:-1], x[:, 1:-1, :-2], x[:, 1:-1, 2:]]
+
+    return (4 * picture[:, 1:-1, 1:-1] - sum(around(picture))) * np.logical_and.reduce(around(inside))
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    dot = partial(np.einsum, "pyx,pyx->p")
+    return dot(a, b) / np.sqrt(dot(a, a) * dot(b, b) + 1e-6)
+
+
+def _dct(thumbnails: np.ndarray, count: int) -> np.ndarray:
+    """(n, count, count) lowest DCT coefficients, tapered so that the picture they draw does not ring."""
+    wave, _ = _waves(_centres(SIDE), count)
+    wave = wave * (2 / SIDE * np.exp(-2 * np.square(np.arange(count) / count))).astype(np.float32)
+    return wave.T @ thumbnails.astype(np.float32) @ wave
+
+
+def _waves(at: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The cosines of the DCT at positions in [-1, 1], and their derivatives: (..., count) each."""
+    frequency = (np.pi / 2 * np.arange(count)).astype(np.float32)
+    angle = (at + 1)[..., None] * frequency
+    wave, slope = np.cos(angle), -np.sin(angle) * frequency
+    wave[..., 0] = np.sqrt(0.5)
+    return wave, slope
+
+
+def _centres(size: int) -> np.ndarray:
+    """Positions of pixels along one axis: a picture spans [-1, 1]."""
+    return ((2 * np.arange(size) + 1) / size - 1).astype(np.float32)

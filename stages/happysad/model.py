@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from happysad import CLASSES
@@ -46,6 +47,13 @@ def open_split(folder: Path, batch_size: int, seed: int | None = None) -> tuple[
     if seed is not None:
         data = data.shuffle(len(files), seed=seed)
     return data.batch(batch_size).prefetch(2), files.file_paths
+
+
+def answers(model: keras.Model, data: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (n,) int, 1 for happy, and scores (n,) float of the batches in ``data``, in their order."""
+    labels = np.concatenate([labels for _, labels in data])
+    scores = model.predict(data, verbose=0)
+    return labels[:, 0].astype(int), scores[:, 0].astype(float)
 
 
 def save(model: keras.Model, path: Path) -> None:

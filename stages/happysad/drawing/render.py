@@ -1,7 +1,7 @@
-"""Draws a face of ``happysad.faces`` as a photograph.
+"""Draws a face of ``happysad.drawing.faces`` as a photograph.
 
-Each function paints one thing over ``image``, an array (height, width, 3) of linear light. Coordinates, and
-``ramp``, ``bell`` and ``bump``, the three curves that all shapes are made of, are those of ``happysad.shape``.
+Each function paints one thing over ``image``, an array (3, height, width) of linear light. Coordinates, and
+``ramp``, ``bell`` and ``bump``, the three curves that all shapes are made of, are those of ``happysad.drawing.shape``.
 """
 
 import math
@@ -9,8 +9,8 @@ import math
 import numpy as np
 from PIL import Image
 
-from happysad.faces import Face
-from happysad.photo import (
+from happysad.drawing.faces import Face
+from happysad.drawing.photo import (
     Light,
     background,
     camera,
@@ -23,7 +23,7 @@ from happysad.photo import (
     shaded,
     side_light,
 )
-from happysad.shape import (
+from happysad.drawing.shape import (
     Canvas,
     Head,
     Mouth,
@@ -119,10 +119,10 @@ def skin(image: np.ndarray, face: Face, c: Canvas, head: Head, mouth: Mouth, lig
     seam = bell(v, mouth.middle, 0.012 + 0.7 * c.px) * ramp(1.03 - np.abs(mouth.along), 0.08)
     dark = 1 - (0.55 if mouth.inside is None else 0.275) * seam
     dark *= 1 - 0.75 * bump(across, v, 0.55 * i.nose_width, i.nose_tip + 0.045, 0.035, 0.020)
-    paint *= dark[..., None]
+    paint *= dark
 
     brows(paint, face, c, head)
-    over(image, shaded(paint, light.diffuse) + light.gloss[..., None], head.mask)
+    over(image, paint * light.diffuse + light.gloss, head.mask)
 
 
 def brows(paint: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
@@ -159,7 +159,8 @@ def eyes(image: np.ndarray, face: Face, c: Canvas, head: Head, light: Light) -> 
 
     # White, darker towards the corners and under the upper lid.
     lit = (0.8 * np.clip(light.diffuse, 0, 1.3) + 0.08) * (0.45 + 0.55 * ramp(v - upper_lid - 0.025, 0.04))
-    over(image, 0.35 * skin + shaded([0.36, 0.34, 0.33], (1 - 0.45 * along * along) * lit), eye)
+    white = shaded([0.36, 0.34, 0.33], (1 - 0.45 * along * along) * lit)
+    over(image, 0.35 * skin[:, None, None] + white, eye)
 
     # Iris, pupil, and the reflection of the main light.
     x = u - np.sign(u) * i.eye_gap - (0.05 * e.gaze[0] + 0.04 * math.sin(s.yaw))
@@ -212,7 +213,7 @@ def glasses(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
     if i.glasses == "dark":
         over(image, (0.01, 0.01, 0.012), 0.93 * lens)
     over(image, 0.12 * s.shirt, 0.9 * np.maximum(np.maximum(rim, bridge), temples) * head.mask)
-    image += (0.10 * lens * ramp(np.sin(9 * u + 7 * v) - 0.6, 0.3))[..., None]
+    image += 0.10 * lens * ramp(np.sin(9 * u + 7 * v) - 0.6, 0.3)
 
 
 def hat(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
@@ -244,7 +245,7 @@ def hair(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
     strands += (0.07 + 0.12 * curls) * c.fine
     shine = 0.10 * s.gloss * np.clip(strands - 0.9, 0, 1) * bell(v, -0.8, 0.12)
     over(image, 0.2 * linear(i.skin), 0.30 * ramp(above + 0.05, 0.07) * head.mask)
-    tint = shaded(linear(i.hair), round_light(s, head) * strands) + shine[..., None]
+    tint = shaded(linear(i.hair), round_light(s, head) * strands) + shine
     over(image, tint, ramp(outline, 4 * c.px) * ramp(above, 0.05))
 
 

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from happysad.faces import Face, Scene
+from happysad.drawing.faces import Face, Scene
 
 F = np.float32
 

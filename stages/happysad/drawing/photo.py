@@ -1,7 +1,7 @@
 """All of a drawn picture but its face: light, background, shoulders, a hand in the way, and the camera.
 
-Each function paints over ``image``, an array (height, width, 3) of linear light; coordinates are those of
-``happysad.shape``.
+Each function paints over ``image``, an array (3, height, width) of linear light; coordinates are those of
+``happysad.drawing.shape``.
 """
 
 import io
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageFilter
 
-from happysad.faces import Face, Scene
-from happysad.shape import Canvas, F, Head, ramp
+from happysad.drawing.faces import Face, Scene
+from happysad.drawing.shape import Canvas, F, Head, ramp
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Light:
 
 def over(image: np.ndarray, colour: ArrayLike, mask: np.ndarray) -> None:
     """Paint ``colour``, one for all or one per pixel, where ``mask`` is 1."""
-    image += (np.asarray(colour, F) - image) * mask[..., None]
+    colour = np.asarray(colour, F)
+    image += ((colour[:, None, None] if colour.ndim == 1 else colour) - image) * mask
 
 
 def linear(colour: np.ndarray) -> np.ndarray:
@@ -34,17 +35,17 @@ def linear(colour: np.ndarray) -> np.ndarray:
 
 def shaded(colour: ArrayLike, tone: np.ndarray) -> np.ndarray:
     """``colour`` as bright as ``tone``, one per pixel."""
-    return np.asarray(colour, F) * tone[..., None]
+    return np.asarray(colour, F)[:, None, None] * tone
 
 
 def background(s: Scene, c: Canvas) -> np.ndarray:
     """A cloudy gradient, with soft coloured boxes where there is clutter."""
     top, bottom = (linear(colour) for colour in s.background)
     down = np.arange(c.size, dtype=F)[:, None] / c.size
-    t = np.clip(down + 0.3 * c.soft, 0, 1)[..., None]
-    image = top * (1 - t) + bottom * t
+    t = np.clip(down + 0.3 * c.soft, 0, 1)
+    image = shaded(top, 1 - t) + shaded(bottom, t)
     if s.clutter:
-        image *= np.exp(0.7 * s.clutter * c.soft)[..., None]
+        image *= np.exp(0.7 * s.clutter * c.soft)
         for _ in range(int(4 * s.clutter)):
             x, y = c.rng.uniform(-1.4, 1.4, 2).tolist()
             width, height = c.rng.uniform(0.1, 0.6, 2).tolist()
@@ -132,9 +133,10 @@ def hand(image: np.ndarray, face: Face, c: Canvas) -> None:
 
 def camera(image: np.ndarray, s: Scene, c: Canvas) -> Image.Image:
     """Exposure, a film-like shoulder, gamma, contrast, noise; then blur, few pixels, grey, JPEG."""
-    image = np.clip(image * np.array([1 + s.warmth, 1, 1 - s.warmth], F) * s.exposure, 0, 4)
+    image = np.clip(image * np.array([1 + s.warmth, 1, 1 - s.warmth], F)[:, None, None] * s.exposure, 0, 4)
     image = np.clip(1.2 * image / (1 + 0.25 * image), 0, 1) ** (1 / 2.2)
-    image = (image - 0.45) * s.contrast + 0.45 + s.noise * c.rng.normal(size=image.shape).astype(F)
+    image = np.moveaxis((image - 0.45) * s.contrast + 0.45, 0, -1)
+    image = image + s.noise * c.rng.normal(size=image.shape).astype(F)
     photo = Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
     if s.blur > 0.2:
         photo = photo.filter(ImageFilter.GaussianBlur(s.blur * c.size / 128))

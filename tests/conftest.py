@@ -1,0 +1,53 @@
+"""What several tests need: a project folder with small settings, and one that the stages have run in."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+PROJECT = Path(__file__).parents[1]
+SMALL = {
+    "generate": {"pictures_per_class": 50, "size": 48},
+    "prepare": {"image_size": 32, "test_share": 0.25, "validation_share": 0.25},
+    "train": {"epochs": 2},
+}
+
+
+def make_project(root: Path, **changes) -> Path:
+    """``root`` with the project's params.yaml, each group updated by ``changes``."""
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    for key, value in changes.items():
+        params[key] = {**params[key], **value} if isinstance(value, dict) else value
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    return root
+
+
+def draw(seed: int, width: int = 64, height: int = 48) -> Image.Image:
+    """A picture unlike that of any other seed: smooth blobs of colour."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    return coarse.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def draw_folder(folder: Path, seeds: range) -> None:
+    folder.mkdir(parents=True)
+    for seed in seeds:
+        draw(seed).save(folder / f"{seed}.jpg", quality=92)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """A small project in which all stages have run, in this process."""
+    import evaluate  # here, since TensorFlow takes seconds
+    import export
+    import generate
+    import prepare
+    import train
+
+    root = make_project(tmp_path_factory.mktemp("finished"), **SMALL)
+    for stage in (generate, prepare, train, evaluate, export):
+        stage.main(root)
+    return root

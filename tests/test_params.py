@@ -1,0 +1,47 @@
+import pytest
+import yaml
+from conftest import PROJECT, make_project
+
+from happysad.params import load
+
+
+def test_the_projects_own_params_are_valid():
+    assert load(PROJECT).model.filters == (16, 32, 16)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train": {"epochs": 0}}, "train.epochs must lie between 1 and"),
+        ({"train": {"epochs": 2.5}}, "train.epochs must be a whole number, not 2.5"),
+        ({"train": {"epochs": True}}, "train.epochs must be a whole number"),
+        ({"train": {"learning_rate": "1e-3"}}, "train.learning_rate must be a number, not '1e-3'"),
+        ({"train": {"learning_rate": float("nan")}}, "train.learning_rate must lie between"),
+        ({"train": {"epoch": 3}}, "unknown key train.epoch; known here: seed"),
+        ({"model": {"filters": []}}, "model.filters must be a list"),
+        ({"model": {"filters": [16, 0]}}, "model.filters must lie between 1 and 4096, not 0"),
+        ({"source": 3}, "source must be a text"),
+        ({"sauce": "x"}, "unknown key sauce; known here: source, generate"),
+        ({"prepare": {"test_share": 0.5}}, "prepare.test_share must lie between"),
+    ],
+)
+def test_a_bad_value_names_its_key(tmp_path, change, message):
+    make_project(tmp_path, **change)
+    with pytest.raises(ValueError, match=r"^params\.yaml: ") as error:
+        load(tmp_path)
+    assert message in str(error.value)
+
+
+def test_a_missing_key_is_named(tmp_path):
+    make_project(tmp_path)
+    params = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    del params["train"]["epochs"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(ValueError, match=r"train\.epochs is missing"):
+        load(tmp_path)
+
+
+def test_broken_yaml_is_one_line(tmp_path):
+    (tmp_path / "params.yaml").write_text("train: [1,\nmodel: {")
+    with pytest.raises(ValueError, match=r"^params.yaml is not valid YAML: [^\n]*$"):
+        load(tmp_path)

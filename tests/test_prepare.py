@@ -1,0 +1,191 @@
+"""The stage on folders with one thing wrong at a time, and on the built-in set with everything wrong."""
+
+import hashlib
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import draw, draw_folder, make_project
+from PIL import Image
+
+import prepare
+from happysad.files import read_csv, read_json
+
+SHARES = {"test_share": 0.25, "validation_share": 0.25, "image_size": 32}
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """A project with 25 different pictures a class in photos/."""
+    draw_folder(tmp_path / "photos/happy", range(25))
+    draw_folder(tmp_path / "photos/sad", range(100, 125))
+    return make_project(tmp_path, source="photos", prepare=SHARES)
+
+
+def run(root: Path) -> dict[str, dict]:
+    """The manifest by path, after checks that hold for every source."""
+    raw = snapshot(root / "photos")
+    prepare.main(root)
+    assert snapshot(root / "photos") == raw
+    rows = {row["path"]: row for row in read_csv(root / "data/prepared/manifest.csv")}
+    assert set(rows) == {f.relative_to(root / "photos").as_posix() for f in (root / "photos").rglob("*.*")}
+    stored = {
+        f.relative_to(root / "data/prepared").as_posix() for f in (root / "data/prepared").rglob("*.png")
+    }
+    kept = [row for row in rows.values() if row["status"] == "kept"]
+    assert stored == {f"{row['split']}/{row['label']}/{row['id']}.png" for row in kept}
+    assert len({row["group"] for row in kept}) == len(kept), "a group has more than one picture"
+    assert all(row["reason"] for row in rows.values() if row["status"] == "rejected")
+    counts = read_json(root / "metrics/data.json")
+    assert (counts["raw"], counts["kept"]) == (len(rows), len(kept))
+    assert sum(counts["rejected"].values()) == len(rows) - len(kept)
+    return rows
+
+
+def snapshot(folder: Path) -> dict:
+    files = [f for f in folder.rglob("*") if f.is_file()]
+    return {f: (hashlib.sha256(f.read_bytes()).digest(), f.stat().st_mtime_ns) for f in files}
+
+
+def test_clean_folders(project):
+    rows = run(project)
+    assert {row["status"] for row in rows.values()} == {"kept"}
+    assert {row["split"] for row in rows.values()} == {"train", "validation", "test"}
+    stored = next(iter((project / "data/prepared/train/happy").glob("*.png")))
+    assert Image.open(stored).size == (32, 32)
+    assert not (project / "data/prepared.partial").exists()
+
+
+def test_same_bytes_again(project):
+    run(project)
+    before = {f: d for f, (d, _) in snapshot(project / "data/prepared").items()}
+    run(project)
+    assert {f: d for f, (d, _) in snapshot(project / "data/prepared").items()} == before
+
+
+def test_copies_and_conflicts(project):
+    happy, sad = project / "photos/happy", project / "photos/sad"
+    (happy / "copy.jpg").write_bytes((happy / "3.jpg").read_bytes())
+    draw(4, 128, 96).save(happy / "large.png")
+    draw(5).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(happy / "mirrored.png")
+    (sad / "both.jpg").write_bytes((happy / "6.jpg").read_bytes())
+    rows = run(project)
+    found = {name: (rows[name]["reason"], rows[name]["detail"]) for name in rows}
+    assert found["happy/copy.jpg"] == ("exact_duplicate", "of happy/3.jpg")
+    assert found["happy/4.jpg"] == ("near_duplicate", "of happy/large.png")  # the larger is kept
+    assert found["happy/mirrored.png"] == ("near_duplicate", "of happy/5.jpg")
+    assert found["happy/6.jpg"] == ("label_conflict", "looks like sad/both.jpg")
+    assert found["sad/both.jpg"] == ("label_conflict", "looks like happy/6.jpg")
+    assert read_json(project / "metrics/data.json")["largest_group"] == 2
+
+
+def test_odd_files(project):
+    happy = project / "photos/happy"
+    (happy / "deep/er").mkdir(parents=True)
+    draw(50).save(happy / "deep/er/a.b.png")
+    draw(51).save(happy / "really a webp.jpg", "WEBP")
+    (happy / "empty.jpg").touch()
+    (happy / "page.jpg").write_text("<html>")
+    (happy / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (happy / "tiny.png").write_bytes((happy / "1.jpg").read_bytes()[:0])
+    draw(52, 15, 40).save(happy / "tiny.png")
+    Image.new("RGB", (64, 64), (9, 99, 199)).save(happy / "blank.png")
+    (happy / "loop.jpg").symlink_to("loop.jpg")
+    (happy / "circle.d").symlink_to(".")
+    os.mkfifo(happy / "fifo.jpg")
+    os.fsencode(happy / "x")
+    rows = run(project)
+    reasons = {name.removeprefix("happy/"): rows[name]["reason"] for name in rows if rows[name]["reason"]}
+    assert reasons == {
+        "empty.jpg": "unreadable",
+        "page.jpg": "unreadable",
+        ".DS_Store": "unreadable",
+        "tiny.png": "too_small",
+        "blank.png": "blank",
+        "loop.jpg": "unreadable",
+        "circle.d": "unreadable",
+        "fifo.jpg": "unreadable",
+    }
+
+
+def test_too_large(project):
+    make_project(project, source="photos", prepare={**SHARES, "max_megapixels": 0.01})
+    draw(60, 200, 60).save(project / "photos/happy/large.png")
+    assert run(project)["happy/large.png"]["reason"] == "too_large"
+
+
+def test_growing_never_moves_a_picture(project):
+    before = run(project)
+    draw_folder(project / "photos/happy/more", range(200, 260))
+    draw_folder(project / "photos/sad/more", range(300, 360))
+    after = run(project)
+    assert {name: after[name]["split"] for name in before} == {
+        name: row["split"] for name, row in before.items()
+    }
+
+
+def test_renaming_never_moves_a_picture(project):
+    before = run(project)
+    for file in list((project / "photos").rglob("*.jpg")):
+        file.rename(file.with_name(f"renamed {file.name}"))
+    after = run(project)
+    assert Counter((r["id"], r["split"]) for r in after.values()) == Counter(
+        (r["id"], r["split"]) for r in before.values()
+    )
+
+
+def test_ready_made_splits(tmp_path):
+    for split, start in {"train": 0, "validation": 400}.items():
+        draw_folder(tmp_path / "photos" / split / "happy", range(start, start + 40))
+        draw_folder(tmp_path / "photos" / split / "sad", range(start + 100, start + 140))
+    copy = tmp_path / "photos/train/happy/copy of validation.jpg"
+    copy.write_bytes((tmp_path / "photos/validation/happy/400.jpg").read_bytes())
+    rows = run(make_project(tmp_path, source="photos", prepare=SHARES))
+    assert rows["train/happy/copy of validation.jpg"]["reason"] == "exact_duplicate"
+    splits = {(row["source_split"], row["split"]) for row in rows.values() if row["status"] == "kept"}
+    assert splits == {("train", "train"), ("train", "test"), ("validation", "validation")}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda photos: (photos / "sad").rename(photos / "melancholic"), "it holds happy, melancholic"),
+        (lambda photos: (photos / "neutral").mkdir(), "it holds happy, neutral, sad"),
+        (lambda photos: photos.rename(photos.parent / "elsewhere"), "source: photos is not a folder"),
+        (lambda photos: [f.unlink() for f in (photos / "sad").iterdir()], "photos/sad holds 0 files"),
+        (
+            lambda photos: [f.unlink() for f in list((photos / "sad").iterdir())[9:]],
+            "photos/sad holds 9 files",
+        ),
+        (lambda photos: [f.write_text("x") for f in photos.rglob("*.jpg")], "none of the 50 files"),
+        (
+            lambda photos: [f.write_text("x") for f in (photos / "sad").iterdir()],
+            "no sad picture is left for train",
+        ),
+        (lambda photos: (photos / "validation").mkdir(), "validation/ but no train/"),
+    ],
+)
+def test_a_source_that_cannot_serve(project, spoil, message):
+    run(project)
+    before = snapshot(project / "data/prepared")
+    spoil(project / "photos")
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as error:
+        prepare.main(project)
+    assert message in str(error.value)
+    assert snapshot(project / "data/prepared") == before, "an error must not touch what a good run left"
+    assert not (project / "data/prepared.partial").exists()
+
+
+def test_leak_of_a_random_split():
+    params = prepare.Prepare(1, 32, 0.2, 0.3, 64, 16, 2)
+    rng = np.random.default_rng(0)
+    sizes, leaked, tested = [1, 1, 2, 3, 5], 0, 0
+    groups = np.repeat(np.arange(5), sizes)
+    for _ in range(20_000):
+        splits = rng.choice(["train", "validation", "test"], len(groups), p=[0.5, 0.2, 0.3])
+        in_train = np.isin(groups, groups[splits == "train"])
+        leaked += np.sum(in_train & (splits == "test"))
+        tested += np.sum(splits == "test")
+    assert prepare.random_split_leak(sizes, params) == pytest.approx(leaked / tested, abs=0.01)

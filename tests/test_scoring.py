@@ -1,0 +1,90 @@
+"""Every figure against scikit-learn or a value worked out by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as judge
+from sklearn.linear_model import LogisticRegression
+
+from happysad import scoring
+
+
+@st.composite
+def answers(draw):
+    """Labels of both classes and scores with ties."""
+    n = draw(st.integers(2, 60))
+    labels = np.array(draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
+    labels[:2] = 0, 1
+    return labels, np.array(draw(st.lists(st.integers(1, 19), min_size=n, max_size=n))) / 20
+
+
+@given(answers(), st.sampled_from([0.0, 0.3, 0.5, 0.55, 1.0]))
+def test_metrics(answers, threshold):
+    labels, scores = answers
+    said = scores >= threshold
+    expected = {
+        "accuracy": judge.accuracy_score(labels, said),
+        "precision": judge.precision_score(labels, said, zero_division=0),
+        "recall": judge.recall_score(labels, said),
+        "specificity": judge.recall_score(labels, said, pos_label=0),
+        "balanced_accuracy": judge.balanced_accuracy_score(labels, said),
+        "f1": judge.f1_score(labels, said, zero_division=0),
+        "roc_auc": judge.roc_auc_score(labels, scores),
+        "average_precision": judge.average_precision_score(labels, scores),
+        "brier": judge.brier_score_loss(labels, scores),
+        "log_loss": judge.log_loss(labels, scores),
+        "prevalence": labels.mean(),
+        "n": len(labels),
+    }
+    found = scoring.metrics(labels, scores, threshold)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+    for name in ("accuracy", "precision", "recall", "specificity"):
+        assert 0 <= found[f"{name}_ci_low"] <= found[name] + 1e-12
+        assert found[name] <= found[f"{name}_ci_high"] + 1e-12 <= 1 + 1e-12
+
+
+@given(answers())
+def test_curves(answers):
+    false_positive_rate, recall = scoring.roc_curve(*answers)
+    expected = judge.roc_curve(*answers, drop_intermediate=False)
+    assert np.allclose([false_positive_rate, recall], expected[:2])
+    precision, recall = scoring.precision_recall_curve(*answers)
+    expected = judge.precision_recall_curve(*answers)
+    assert np.allclose([precision, recall], [expected[0][-2::-1], expected[1][-2::-1]])
+
+
+def test_wilson():
+    # Newcombe (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29
+    for hits, n, low, high in [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ]:
+        assert scoring.wilson(hits, n) == pytest.approx((low, high), abs=5e-5)
+    assert scoring.wilson(0, 0) == (0, 1)
+
+
+@given(answers())
+def test_best_threshold(answers):
+    labels, scores = answers
+    balanced = judge.balanced_accuracy_score(labels, scores >= scoring.best_threshold(labels, scores))
+    every = [judge.balanced_accuracy_score(labels, scores >= t) for t in np.arange(0.025, 1, 0.05)]
+    assert balanced == pytest.approx(max(every))
+
+
+def test_platt_is_logistic_regression_on_the_logit():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 4000)
+    scores = 1 / (1 + np.exp(-(0.4 * (2 * labels - 1) + 0.3 + 0.4 * rng.normal(size=4000))))
+    slope, intercept = scoring.platt(labels, scores)
+    fitted = LogisticRegression(C=1e9, tol=1e-10).fit(scoring.logit(scores)[:, None], labels)
+    assert (slope, intercept) == pytest.approx((fitted.coef_[0, 0], fitted.intercept_[0]), rel=0.01)
+
+
+def test_platt_stays_finite_and_keeps_the_order():
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    slope, _ = scoring.platt(labels, np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9]))
+    assert 0 < slope < 100
+    assert scoring.platt(labels, np.array([0.9, 0.8, 0.7, 0.3, 0.2, 0.1])) == (1, 0)
