@@ -95,31 +95,36 @@ def _candidates(thumbnails: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray
     """Pairs that pass tests 1 and 2, some rows at a time: indices a < b, and whether b is mirrored."""
     coefficients = _dct(thumbnails, LOW)
     coefficients[:, 0, 0] = 0  # brightness
-    unit = coefficients.reshape(-1, LOW * LOW)
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-6)
-    odd = np.tile(np.arange(LOW) % 2 == 1, LOW)
-    unit_even, unit_odd = unit[:, ~odd], unit[:, odd]
-    for top in range(0, len(unit), ROWS):
+    even, odd = _parts(
+        coefficients / np.maximum(np.linalg.norm(coefficients, axis=(1, 2), keepdims=True), 1e-6)
+    )
+    for top in range(0, len(even), ROWS):
         rows = slice(top, top + ROWS)
-        even, odds = unit_even[rows] @ unit_even[top:].T, unit_odd[rows] @ unit_odd[top:].T
+        even_product, odd_product = even[rows] @ even[top:].T, odd[rows] @ odd[top:].T
         found = []
-        for r, tangent in enumerate(_tangents(coefficients[rows])):
-            b = top + r + 1 + np.flatnonzero(even[r, r + 1 :] + np.abs(odds[r, r + 1 :]) >= ALIKE)
-            sign = np.sign(odds[r, b - top])
-            part = unit_even[b] @ tangent[~odd] + sign[:, None] * (unit_odd[b] @ tangent[odd])
-            b, sign = (x[np.square(part).sum(1) >= TANGENT**2] for x in (b, sign))
-            found.append((np.full(len(b), top + r), b, sign < 0))
+        for r, (even_tangent, odd_tangent) in enumerate(zip(*_tangents(coefficients[rows]), strict=True)):
+            e, o = even_product[r, r + 1 :], odd_product[r, r + 1 :]
+            alike = np.flatnonzero(e + np.abs(o) >= ALIKE)
+            sign, b = np.sign(o[alike]), top + r + 1 + alike
+            part = even[b] @ even_tangent + sign[:, None] * (odd[b] @ odd_tangent)
+            near = np.square(part).sum(1) >= TANGENT**2
+            found.append((np.full(near.sum(), top + r), b[near], sign[near] < 0))
         yield tuple(np.concatenate(x) for x in zip(*found, strict=True))
 
 
-def _tangents(coefficients: np.ndarray) -> np.ndarray:
-    """(n, 100, 5) orthonormal columns that span a picture and its derivatives by shift and stretch."""
+def _tangents(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Orthonormal vectors that span a picture and its derivatives by shift and stretch: two of (n, 50, 5)."""
     wave, slope = _waves(_centres(SIDE), LOW)
     shift, stretch = (2 / SIDE * wave.T @ d for d in (slope, slope * _centres(SIDE)[:, None]))
-    c = coefficients
     vectors = np.stack([c, shift @ c, c @ shift.T, stretch @ c, c @ stretch.T], axis=-1)
     vectors[:, 0, 0] = 0
-    return np.linalg.qr(vectors.reshape(len(c), LOW * LOW, 5))[0]
+    q = np.linalg.qr(vectors.reshape(-1, LOW * LOW, 5))[0]
+    return _parts(q.reshape(-1, LOW, LOW, 5))
+
+
+def _parts(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """DCT coefficients (n, 10, 10, ...) as those of even and of odd columns, (n, 50, ...) each."""
+    return tuple(c[:, :, k::2].reshape(len(c), -1, *c.shape[3:]) for k in (0, 1))
 
 
 def _register(
