@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
+from ruamel.yaml import YAML, YAMLError  # as DVC reads it: 1e-5 is a number
 
 
 def between(low: float, high: float) -> Any:
@@ -72,8 +72,8 @@ class Params:
 def load(root: Path) -> Params:
     """Read ``root``/params.yaml. Raises ValueError that names the key of a missing, unknown or absurd value."""
     try:
-        values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        values = YAML(typ="safe").load(root / "params.yaml")
+    except YAMLError as error:
         raise ValueError(f"params.yaml is not valid YAML: {' '.join(str(error).split())}") from None
     return _group("", Params, values)
 
