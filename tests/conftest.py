@@ -20,7 +20,8 @@ def make_project(root: Path, **changes) -> Path:
     params = YAML(typ="safe").load(PROJECT / "params.yaml")
     for key, value in changes.items():
         params[key] = {**params[key], **value} if isinstance(value, dict) else value
-    root.mkdir(parents=True, exist_ok=True)
+    (root / "data").mkdir(parents=True, exist_ok=True)
+    (root / "data/corrections.csv").write_text("path,label\n")
     YAML().dump(params, root / "params.yaml")
     return root
 
