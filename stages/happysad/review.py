@@ -51,7 +51,7 @@ def write(
     largest = {group for group, size in sizes.most_common(6) if size > 1}
     members = sorted((p for p in pictures if p.group in largest), key=lambda p: (-sizes[p.group], p.group))
     shown = members[:MOST]
-    captions = [f"group {p.group}, of {sizes[p.group]}\n{p.path}" for p in shown]
+    captions = [f"{sizes[p.group]} alike, {p.group[:6]}\n{p.path}" for p in shown]
     page("largest_groups", "the largest groups of copies", [raw(p) for p in shown], captions, 4)
 
     others = ("", "unreadable", "too_large", "exact_duplicate", "near_duplicate")
