@@ -121,7 +121,7 @@ def unit(pictures: np.ndarray) -> np.ndarray:
 def opened(file: Path) -> Image.Image:
     image = Image.open(file)
     ImageOps.exif_transpose(image, in_place=True)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 # ---------------------------------------------------------------- planted copies

@@ -8,9 +8,10 @@ three tests of rising cost, each on the pairs that the one before let through:
    DCT, so the even part plus or minus the odd part compares with a picture or with its mirror image;
 2. tangent distance (Simard, LeCun and Denker, 1993): correlation with the best mixture of a picture
    and its derivatives by shift and stretch, which forgives a crop to first order;
-3. registration by Gauss-Newton steps (Lucas and Kanade, 1981), coarse and then fine, and correlation
-   of the Laplacians where both overlap. The Laplacian leaves out what strangers share, such as a white
-   background or the layout of a face, and keeps the detail that tells them apart.
+3. registration by Gauss-Newton steps on the mean of both pictures' slopes (Benhimane and Malis, 2004),
+   coarse and then fine, and correlation of the Laplacians where both overlap. The Laplacian leaves out
+   what strangers share, such as a white background or the layout of a face, and keeps the detail that
+   tells them apart.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ SIDE = 32  # pixels
 LOW, COARSE, FINE = 10, 12, 24  # DCT coefficients per axis in tests 1 and 2, and in 3
 ALIKE, AHEAD, TANGENT, ALIGNED, CONFIRMED = 0.74, 0.89, 0.95, 0.8, 0.92  # the least correlations, in order
 RESEMBLES = 0.7  # the least similarity of a member of a group to its representative
-ROWS = 128  # pictures compared with all others at a time: bounds memory
+CELLS, BATCH = 2**22, 2**11  # pairs at a time in test 1, and in the later ones: bound memory
 
 
 class Pair(NamedTuple):
@@ -100,19 +101,31 @@ def _candidates(thumbnails: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray
         coefficients / np.maximum(np.linalg.norm(coefficients, axis=(1, 2), keepdims=True), 1e-6)
     )
     even_tangents, odd_tangents = _tangents(coefficients)
-    for top in range(0, len(even), ROWS):
-        even_product, odd_product = (x[top : top + ROWS] @ x[top:].T for x in (even, odd))
-        found = []
-        for a in range(top, top + len(even_product)):
-            e, o = even_product[a - top, a + 1 - top :], odd_product[a - top, a + 1 - top :]
-            b = np.flatnonzero(e + np.abs(o) >= ALIKE)
-            b, sign = a + 1 + b, np.sign(o[b])[:, None]
-            ahead = _norm(even[b] @ even_tangents[a] + sign * (odd[b] @ odd_tangents[a]))
-            b, sign, ahead = (x[ahead >= AHEAD] for x in (b, sign, ahead))
-            back = _norm(even[a] @ even_tangents[b] + sign * (odd[a] @ odd_tangents[b]))
-            near = np.maximum(ahead, back) >= TANGENT
-            found.append((np.full(near.sum(), a), b[near], sign[near, 0] < 0))
-        yield tuple(np.concatenate(x) for x in zip(*found, strict=True))
+    rows = max(1, CELLS // len(even))
+    for top in range(0, len(even), rows):
+        even_product, odd_product = (x[top : top + rows] @ x[top:].T for x in (even, odd))
+        alike = np.flatnonzero(even_product + np.abs(odd_product) >= ALIKE)
+        a, b = np.divmod(alike, even_product.shape[1])
+        alike, a, b = (x[a < b] for x in (alike, a, b))
+        sign = np.sign(odd_product.ravel()[alike])[:, None]
+        a, b = a + top, b + top
+        ahead = np.empty((len(a), 5), np.float32)
+        for row, part in _runs(a):
+            ahead[part] = even[b[part]] @ even_tangents[row] + sign[part] * (odd[b[part]] @ odd_tangents[row])
+        ahead = _norm(ahead)
+        passed = np.flatnonzero(ahead >= AHEAD)
+        for k in range(0, len(passed), BATCH):
+            p = passed[k : k + BATCH]
+            back = np.einsum("pc,pck->pk", even[a[p]], even_tangents[b[p]])
+            back += sign[p] * np.einsum("pc,pck->pk", odd[a[p]], odd_tangents[b[p]])
+            p = p[np.maximum(ahead[p], _norm(back)) >= TANGENT]
+            yield a[p], b[p], sign[p, 0] < 0
+
+
+def _runs(sorted_values: np.ndarray) -> Iterator[tuple[int, slice]]:
+    """Each value with the slice that holds it."""
+    values, starts = np.unique(sorted_values, return_index=True)
+    return zip(values, map(slice, starts, [*starts[1:], len(sorted_values)]), strict=True)
 
 
 def _tangents(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
