@@ -32,7 +32,7 @@ def main(root: Path) -> None:
         store(usable, folder)
         write_csv(folder / "manifest.csv", [row(p) for p in pictures])
         review.write(pictures, pairs, source, folder, pages, params.prepare)
-    counts = count(pictures, groups, params.prepare)
+    counts = count(pictures, groups, pairs, params.prepare)
     write_json(root / "metrics/data.json", counts)
     print_summary(counts, pictures)
 
@@ -147,7 +147,12 @@ def store(pictures: list[Picture], folder: Path) -> None:
         left.unlink()
 
 
-def count(pictures: list[Picture], groups: list[list[Picture]], params: Prepare) -> dict:
+def count(
+    pictures: list[Picture],
+    groups: list[list[Picture]],
+    pairs: list[tuple[Picture, Picture, float]],
+    params: Prepare,
+) -> dict:
     """What metrics/data.json holds."""
     kept = [p for p in pictures if p.status == "kept"]
     return {
@@ -160,6 +165,7 @@ def count(pictures: list[Picture], groups: list[list[Picture]], params: Prepare)
         },
         "groups": len(groups),
         "largest_group": max(len(members) for members in groups),
+        "pairs_cut": sum(a.group != b.group for a, b, _ in pairs),  # by the bound on groups
         "groups_with_both_labels": sum(len({p.label for p in members}) > 1 for members in groups),
         "flagged": dict(sorted(Counter(flag for p in kept for flag in p.flags.split()).items())),
         "random_split_leak": random_split_leak([len(members) for members in groups], params),
