@@ -179,7 +179,11 @@ def print_summary(figures: dict, by_slice: list[dict], by_corruption: list[dict]
         if row["worse"] == "yes":
             print(f"worse on {row['slice']} {row['value']}: {row['accuracy']:.1%} of {row['n']}")
     worst = min(by_corruption[1:], key=lambda row: row["accuracy"])
+    mirror = next(row for row in by_corruption if row["corruption"] == "mirror")
     print(f"weakest against {worst['corruption']} ({worst['setting']}): {worst['accuracy']:.1%} right")
+    print(f"a mirror changes {mirror['changed_answers']:.1%} of the answers")
+    gain = (figures[f"gain{end}"] for end in ("", "_ci_low", "_ci_high"))
+    print("against the better baseline: {:+.1%} ({:+.1%} to {:+.1%})".format(*gain))
     print(scoring.sentence(figures))
 
 

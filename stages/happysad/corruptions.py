@@ -55,7 +55,7 @@ CORRUPTIONS: list[tuple[str, Callable, tuple[float, ...], str]] = [
     ("blur", blur, (0.01, 0.02, 0.03), "of the width, Gaussian radius"),
     ("noise", noise, (8, 16, 32), "grey levels, standard deviation"),
     ("jpeg", jpeg, (60, 30, 15), "JPEG quality"),
-    ("resize", resize, (0.75, 0.5, 0.33), "times the size, and back"),
+    ("resize", resize, (0.75, 0.5, 0.4), "times the size, and back"),
     ("rotation", rotation, (5, 10, 20), "degrees, to either side"),
     ("mirror", mirror, (1,), "left and right exchanged"),
 ]

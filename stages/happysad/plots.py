@@ -1,6 +1,7 @@
 """The figures of metrics/plots and of the report. The same numbers give the same bytes."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,9 +20,8 @@ def figure(title: str, x: str, y: str, size: tuple[float, float] = (5.2, 4.4)) -
     return made, axes
 
 
-def save(made: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made.savefig(path, dpi=100, metadata={"Software": None})  # which would name a version
+def save(made: Figure, file: Path | BinaryIO) -> None:
+    made.savefig(file, format="png", dpi=100, metadata={"Software": None})  # which would name a version
 
 
 def roc(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Figure:

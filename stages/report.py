@@ -1,0 +1,129 @@
+"""Gather metrics/ into metrics/report.html: one page that needs no network and no other file."""
+
+import base64
+import io
+import subprocess
+from html import escape
+from pathlib import Path
+from string import Template
+
+from happysad import plots, scoring
+from happysad.files import read_csv, read_json
+from happysad.stage import run
+
+MEANING = {
+    "accuracy": "share of all pictures that it answers right",
+    "precision": "of the pictures that it calls happy, the share that is",
+    "recall": "of the happy pictures, the share that it calls happy",
+    "specificity": "of the sad pictures, the share that it calls sad",
+    "balanced_accuracy": "the mean of the two above: guessing gives 0.5, whatever the mix of classes",
+    "f1": "the harmonic mean of precision and recall",
+    "accuracy_at_half": "accuracy if happy began at a score of 0.5 and not at the threshold",
+    "roc_auc": "how often a happy picture gets the higher score than a sad one: guessing gives 0.5",
+    "average_precision": "the area under precision and recall: guessing gives the share that is happy",
+    "brier": "mean squared error of the score: lower is better, 0.25 knows nothing",
+    "ece": "how far scores lie from the share that is happy: lower is better; chance alone gives some",
+    "log_loss": "mean surprise at the label: lower is better, 0.69 knows nothing",
+    "majority_accuracy": "always answering what is commonest in train",
+    "logistic_accuracy": "logistic regression on 16x16 grey pixels",
+    "gain": "accuracy beyond the better of these two",
+}
+
+
+def main(root: Path) -> None:
+    metrics, model = root / "metrics", root / "models/model.json"
+    if missing := [p for p in (metrics / "test.json", metrics / "plots/test", model) if not p.exists()]:
+        raise ValueError(f"{missing[0]} is missing: run `dvc repro`")
+    figures, about = read_json(metrics / "test.json"), read_json(model)
+    by_slice, by_corruption = read_csv(metrics / "slices.csv"), read_csv(metrics / "robustness.csv")
+    history = read_csv(metrics / "history.csv")
+    page = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8")).substitute(
+        sentence=escape(scoring.sentence(figures)),
+        findings="".join(f"<li>{escape(line)}</li>" for line in findings(figures, by_slice, by_corruption)),
+        figures=figure_table(figures),
+        curves=images(metrics, "roc", "precision_recall", "confusion", "reliability"),
+        slices=images(metrics, "slices", "robustness"),
+        galleries=images(metrics, "sad_called_happy", "happy_called_sad", "least_certain"),
+        training=image(drawn(plots.learning_curves(history, about["epoch"])), "learning curves"),
+        data=counts(read_json(metrics / "data.json")),
+        sheets="".join(
+            image(path.read_bytes(), path.stem)
+            for path in sorted((metrics / "plots").rglob("*.png"))
+            if path.parent.name != "test"
+        ),
+        params=escape((root / "params.yaml").read_text(encoding="utf-8")),
+        versions=escape(", ".join(f"{name} {version}" for name, version in about["versions"].items())),
+        threshold=f"{about['threshold']:.3f}",
+        revision=escape(revision(root)),
+    )
+    (metrics / "report.html").write_text(page, encoding="utf-8")
+    print(f"{metrics / 'report.html'}: {len(page) / 1e6:.1f} MB, opens in any browser")
+
+
+def findings(figures: dict, by_slice: list[dict], by_corruption: list[dict]) -> list[str]:
+    """What a reader should know first, a sentence each."""
+    gain, low, high = (100 * figures[f"gain{end}"] for end in ("", "_ci_low", "_ci_high"))
+    found = f"{gain:+.1f} points ({low:+.1f} to {high:+.1f}) against the better baseline"
+    verdict = "better" if low > 0 else "worse" if high < 0 else "not shown to be better or worse"
+    lines = [f"It is {verdict} than a simple method: {found}."]
+    if worse := [row for row in by_slice if row["worse"] == "yes"]:
+        for row in worse:
+            lines.append(
+                f"It is worse on {row['slice']} {row['value']}: {float(row['accuracy']):.1%} of {row['n']}, "
+                f"of the rest {float(row['accuracy_of_rest']):.1%}."
+            )
+    else:
+        lines.append("No kind of picture was found on which it is worse than on the rest, beyond chance.")
+    worst = min(by_corruption[1:], key=lambda row: float(row["accuracy"]))
+    mirror = next(row for row in by_corruption if row["corruption"] == "mirror")
+    lines.append(
+        f"Worse photographs cost most where they are {worst['corruption']} ({worst['setting']}): "
+        f"{float(worst['accuracy']):.1%} right. A mirror changes {float(mirror['changed_answers']):.1%} of its answers."
+    )
+    return lines
+
+
+def figure_table(figures: dict) -> str:
+    rows = []
+    for name, meaning in MEANING.items():
+        low, high = figures[f"{name}_ci_low"], figures[f"{name}_ci_high"]
+        cells = f"<td>{figures[name]:.3f}<td>{low:.3f} to {high:.3f}<td>{meaning}"
+        rows.append(f"<tr><th>{name.replace('_', ' ')}{cells}")
+    return "".join(rows)
+
+
+def counts(data: dict) -> str:
+    """metrics/data.json as table rows, groups of counts in one line."""
+    rows = []
+    for name, value in data.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{n} {key}" for key, n in value.items()) or "none"
+        elif isinstance(value, float):
+            value = f"{value:.1%}"
+        rows.append(f"<tr><th>{escape(name.replace('_', ' '))}<td>{escape(str(value).replace('_', ' '))}")
+    return "".join(rows)
+
+
+def images(metrics: Path, *names: str) -> str:
+    files = [metrics / f"plots/test/{name}.png" for name in names]
+    return "".join(image(file.read_bytes(), file.stem) for file in files if file.exists())
+
+
+def image(png: bytes, alt: str) -> str:
+    return f'<img alt="{escape(alt.replace("_", " "))}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+
+def drawn(figure: plots.Figure) -> bytes:
+    file = io.BytesIO()
+    plots.save(figure, file)
+    return file.getvalue()
+
+
+def revision(root: Path) -> str:
+    """The commit, with -dirty where files differ from it; no commit where there is no git."""
+    command = ["git", "-C", root, "describe", "--always", "--dirty"]
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip() or "no commit"
+
+
+if __name__ == "__main__":
+    run(main)
