@@ -81,9 +81,8 @@ def scorer(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     graph = tf.function(lambda batch: model(batch, training=False))
 
     def score(pictures: np.ndarray) -> np.ndarray:
-        return np.concatenate([graph(pictures[i : i + 64]) for i in range(0, len(pictures), 64)])[
-            :, 0
-        ].astype(float)
+        batches = [graph(pictures[i : i + 64]).numpy() for i in range(0, len(pictures), 64)]
+        return np.concatenate(batches)[:, 0].astype(float)
 
     return score
 

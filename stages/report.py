@@ -16,7 +16,7 @@ MEANING = {
     "precision": "of the pictures that it calls happy, the share that is",
     "recall": "of the happy pictures, the share that it calls happy",
     "specificity": "of the sad pictures, the share that it calls sad",
-    "balanced_accuracy": "the mean of the two above: guessing gives 0.5, whatever the mix of classes",
+    "balanced_accuracy": "the mean of recall and specificity: guessing gives 0.5, whatever the mix of classes",
     "f1": "the harmonic mean of precision and recall",
     "accuracy_at_half": "accuracy if happy began at a score of 0.5 and not at the threshold",
     "roc_auc": "how often a happy picture gets the higher score than a sad one: guessing gives 0.5",
@@ -77,7 +77,7 @@ def findings(figures: dict, by_slice: list[dict], by_corruption: list[dict]) -> 
     worst = min(by_corruption[1:], key=lambda row: float(row["accuracy"]))
     mirror = next(row for row in by_corruption if row["corruption"] == "mirror")
     lines.append(
-        f"Worse photographs cost most where they are {worst['corruption']} ({worst['setting']}): "
+        f"Of worse photographs, {worst['corruption']} ({worst['setting']}) costs most: "
         f"{float(worst['accuracy']):.1%} right. A mirror changes {float(mirror['changed_answers']):.1%} of its answers."
     )
     return lines

@@ -133,6 +133,7 @@ def learning_curves(history: list[dict], kept: int) -> Figure:
     ):
         axes.set(title=title, xlabel="epoch", ylabel=name)
         axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         epochs = [int(row["epoch"]) for row in history]
         axes.plot(epochs, [float(row[name]) for row in history], color=GREY, label="train")
         axes.plot(
