@@ -19,6 +19,7 @@ from happysad.sheets import sheet
 from happysad.stage import run
 
 GALLERY = 15  # pictures
+COPIED = ("path", "label", "split", "group", "id", "format", "source_split", "width", "height", "flags")
 
 
 def main(root: Path) -> None:
@@ -50,7 +51,9 @@ def main(root: Path) -> None:
     with replacing(metrics / "plots/test") as folder:
         draw(folder, labels, scores, about, figures, by_slice, by_corruption)
         for name, title, chosen in galleries(labels, scores, threshold):
-            gallery(model, [rows[i] for i in chosen], pictures[chosen], title).save(folder / f"{name}.png")
+            gallery(model, [rows[i] for i in chosen], pictures[chosen], title).save(
+                folder / f"{name}.jpg", quality=90
+            )
     print_summary(figures, by_slice, by_corruption)
 
 
@@ -62,10 +65,7 @@ def open_test(root: Path) -> tuple[list[dict], np.ndarray]:
             picture = np.asarray(
                 Image.open(root / "data/prepared/test" / about["label"] / f"{about['id']}.png")
             )
-            names = ("path", "label", "split", "group", "id", "format", "source_split", "width", "height")
-            rows.append(
-                {name: about[name] for name in names} | {"flags": about.get("flags", "")} | look(picture)
-            )
+            rows.append({name: about[name] for name in COPIED} | look(picture))
             pictures.append(picture)
     return rows, np.stack(pictures)
 

@@ -31,8 +31,8 @@ MEANING = {
 
 
 def main(root: Path) -> None:
-    metrics, model = root / "metrics", root / "models/model.json"
-    if missing := [p for p in (metrics / "test.json", metrics / "plots/test", model) if not p.exists()]:
+    metrics, model, tests = root / "metrics", root / "models/model.json", root / "metrics/plots/test"
+    if missing := [path for path in (metrics / "test.json", tests, model) if not path.exists()]:
         raise ValueError(f"{missing[0]} is missing: run `dvc repro`")
     figures, about = read_json(metrics / "test.json"), read_json(model)
     by_slice, by_corruption = read_csv(metrics / "slices.csv"), read_csv(metrics / "robustness.csv")
@@ -41,16 +41,12 @@ def main(root: Path) -> None:
         sentence=escape(scoring.sentence(figures)),
         findings="".join(f"<li>{escape(line)}</li>" for line in findings(figures, by_slice, by_corruption)),
         figures=figure_table(figures),
-        curves=images(metrics, "roc", "precision_recall", "confusion", "reliability"),
-        slices=images(metrics, "slices", "robustness"),
-        galleries=images(metrics, "sad_called_happy", "happy_called_sad", "least_certain"),
-        training=image(drawn(plots.learning_curves(history, about["epoch"])), "learning curves"),
+        curves=images(tests, "roc", "precision_recall", "confusion", "reliability"),
+        slices=images(tests, "slices", "robustness"),
+        galleries=images(tests, "sad_called_happy", "happy_called_sad", "least_certain"),
+        training=image(drawn(plots.learning_curves(history, about["epoch"])), "png", "learning curves"),
         data=counts(read_json(metrics / "data.json")),
-        sheets="".join(
-            image(path.read_bytes(), path.stem)
-            for path in sorted((metrics / "plots").rglob("*.png"))
-            if path.parent.name != "test"
-        ),
+        sheets=images(metrics / "plots/data"),
         params=escape((root / "params.yaml").read_text(encoding="utf-8")),
         versions=escape(", ".join(f"{name} {version}" for name, version in about["versions"].items())),
         threshold=f"{about['threshold']:.3f}",
@@ -104,13 +100,15 @@ def counts(data: dict) -> str:
     return "".join(rows)
 
 
-def images(metrics: Path, *names: str) -> str:
-    files = [metrics / f"plots/test/{name}.png" for name in names]
-    return "".join(image(file.read_bytes(), file.stem) for file in files if file.exists())
+def images(folder: Path, *names: str) -> str:
+    """The pictures of these names, in their order; all of the folder where none is named."""
+    files = [file for name in names or ["*"] for file in sorted(folder.glob(f"{name}.*"))]
+    return "".join(image(file.read_bytes(), file.suffix[1:], file.stem) for file in files)
 
 
-def image(png: bytes, alt: str) -> str:
-    return f'<img alt="{escape(alt.replace("_", " "))}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+def image(content: bytes, kind: str, name: str) -> str:
+    encoded = base64.b64encode(content).decode()
+    return f'<img alt="{name.replace("_", " ")}" src="data:image/{kind.replace("jpg", "jpeg")};base64,{encoded}">'
 
 
 def drawn(figure: plots.Figure) -> bytes:

@@ -19,10 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 SIDE = 32  # pixels
 LOW, COARSE, FINE = 10, 12, 24  # DCT coefficients per axis in tests 1 and 2, and in 3
-ALIKE, TANGENT, ALIGNED, CONFIRMED = 0.74, 0.945, 0.8, 0.92  # the least correlation in each test
+ALIKE, AHEAD, TANGENT, ALIGNED, CONFIRMED = 0.74, 0.89, 0.95, 0.8, 0.92  # the least correlations, in order
 RESEMBLES = 0.7  # the least similarity of a member of a group to its representative
 ROWS = 128  # pictures compared with all others at a time: bounds memory
 
@@ -35,10 +36,10 @@ class Pair(NamedTuple):
 
 def thumbnail(picture: Image.Image) -> np.ndarray:
     """The (32, 32) uint8 grey thumbnail of an RGB picture."""
-    small = picture.resize((SIDE, SIDE), Image.Resampling.HAMMING, reducing_gap=2)
-    return np.asarray(small.convert("L"))
+    return np.asarray(picture.convert("L").resize((SIDE, SIDE), Image.Resampling.HAMMING, reducing_gap=2))
 
 
+@threadpool_limits.wrap(limits=1)  # for products this small, more threads only wait for one another
 def find(thumbnails: np.ndarray) -> list[Pair]:
     """Near-duplicate pairs among (n, 32, 32) uint8 thumbnails, sorted, first < second.
 
@@ -98,17 +99,19 @@ def _candidates(thumbnails: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray
     even, odd = _parts(
         coefficients / np.maximum(np.linalg.norm(coefficients, axis=(1, 2), keepdims=True), 1e-6)
     )
+    even_tangents, odd_tangents = _tangents(coefficients)
     for top in range(0, len(even), ROWS):
-        rows = slice(top, top + ROWS)
-        even_product, odd_product = even[rows] @ even[top:].T, odd[rows] @ odd[top:].T
+        even_product, odd_product = (x[top : top + ROWS] @ x[top:].T for x in (even, odd))
         found = []
-        for r, (even_tangent, odd_tangent) in enumerate(zip(*_tangents(coefficients[rows]), strict=True)):
-            e, o = even_product[r, r + 1 :], odd_product[r, r + 1 :]
-            alike = np.flatnonzero(e + np.abs(o) >= ALIKE)
-            sign, b = np.sign(o[alike]), top + r + 1 + alike
-            part = even[b] @ even_tangent + sign[:, None] * (odd[b] @ odd_tangent)
-            near = np.square(part).sum(1) >= TANGENT**2
-            found.append((np.full(near.sum(), top + r), b[near], sign[near] < 0))
+        for a in range(top, top + len(even_product)):
+            e, o = even_product[a - top, a + 1 - top :], odd_product[a - top, a + 1 - top :]
+            b = np.flatnonzero(e + np.abs(o) >= ALIKE)
+            b, sign = a + 1 + b, np.sign(o[b])[:, None]
+            ahead = _norm(even[b] @ even_tangents[a] + sign * (odd[b] @ odd_tangents[a]))
+            b, sign, ahead = (x[ahead >= AHEAD] for x in (b, sign, ahead))
+            back = _norm(even[a] @ even_tangents[b] + sign * (odd[a] @ odd_tangents[b]))
+            near = np.maximum(ahead, back) >= TANGENT
+            found.append((np.full(near.sum(), a), b[near], sign[near, 0] < 0))
         yield tuple(np.concatenate(x) for x in zip(*found, strict=True))
 
 
@@ -120,6 +123,10 @@ def _tangents(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     vectors[:, 0, 0] = 0
     q = np.linalg.qr(vectors.reshape(-1, LOW * LOW, 5))[0]
     return _parts(q.reshape(-1, LOW, LOW, 5))
+
+
+def _norm(vectors: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.square(vectors).sum(-1))
 
 
 def _parts(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
