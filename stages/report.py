@@ -41,9 +41,10 @@ def main(root: Path) -> None:
         sentence=escape(scoring.sentence(figures)),
         findings="".join(f"<li>{escape(line)}</li>" for line in findings(figures, by_slice, by_corruption)),
         figures=figure_table(figures),
-        curves=images(tests, "roc", "precision_recall", "confusion", "reliability"),
-        slices=images(tests, "slices", "robustness"),
-        galleries=images(tests, "sad_called_happy", "happy_called_sad", "least_certain"),
+        curves=images(tests, "roc.png", "precision_recall.png", "confusion.png", "reliability.png"),
+        slices=images(tests, "slices.png", "robustness.png"),
+        galleries=images(tests, "sad_called_happy.jpg", "happy_called_sad.jpg", "least_certain.jpg"),
+        suspects=images(metrics, "label_errors.jpg"),
         training=image(drawn(plots.learning_curves(history, about["epoch"])), "png", "learning curves"),
         data=counts(read_json(metrics / "data.json")),
         sheets=images(metrics / "plots/data"),
@@ -101,8 +102,8 @@ def counts(data: dict) -> str:
 
 
 def images(folder: Path, *names: str) -> str:
-    """The pictures of these names, in their order; all of the folder where none is named."""
-    files = [file for name in names or ["*"] for file in sorted(folder.glob(f"{name}.*"))]
+    """The pictures of these names that exist, in their order; all of the folder where none is named."""
+    files = [file for name in names or ["*"] for file in sorted(folder.glob(name))]
     return "".join(image(file.read_bytes(), file.suffix[1:], file.stem) for file in files)
 
 
