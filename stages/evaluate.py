@@ -36,7 +36,7 @@ def main(root: Path) -> None:
         row |= {"score": float(score), "predicted": CLASSES[predicted], "baseline_score": float(simple_score)}
 
     groups = np.array([row["group"] for row in rows])
-    figures = scoring.metrics(labels, scores, threshold)
+    figures = scoring.proportions(labels, scores, threshold)
     figures |= scoring.intervals(labels, scores, threshold, groups)
     figures |= compare(labels, answers, simple, simple_scores, groups)
     by_slice = slices.table(rows)
@@ -171,7 +171,16 @@ def gallery(model: keras.Model, rows: list[dict], pictures: np.ndarray, title: s
 
 
 def print_summary(figures: dict, by_slice: list[dict], by_corruption: list[dict]) -> None:
-    for name in (*scoring.PROPORTIONS, "roc_auc", "average_precision", "brier", "ece"):
+    for name in (
+        "accuracy",
+        "precision",
+        "recall",
+        "specificity",
+        "roc_auc",
+        "average_precision",
+        "brier",
+        "ece",
+    ):
         low, high = figures[f"{name}_ci_low"], figures[f"{name}_ci_high"]
         print(f"{name:18} {figures[name]:.3f}  ({low:.3f} to {high:.3f})")
     for row in by_slice:

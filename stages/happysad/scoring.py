@@ -15,11 +15,13 @@ from happysad import CLASSES
 Z = NormalDist().inv_cdf(0.975)  # of a two-sided 95% interval
 
 
-PROPORTIONS = ("accuracy", "precision", "recall", "specificity")
-
-
 def metrics(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
-    """Flat figures for test.json; proportions come with their 95% Wilson interval as _ci_low and _ci_high."""
+    """Flat figures; proportions come with their 95% Wilson interval as _ci_low and _ci_high."""
+    return proportions(labels, scores, threshold) | overall(labels, scores, threshold)
+
+
+def proportions(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
+    """The figures that are a share of answers, with their Wilson intervals."""
     happy, said_happy = labels == 1, scores >= threshold
     right = happy == said_happy
     figures = {"n": len(labels), "prevalence": float(happy.mean())}
@@ -31,7 +33,7 @@ def metrics(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[st
         "accuracy_at_half": happy == (scores >= 0.5),
     }.items():
         figures |= proportion(name, part)
-    return figures | overall(labels, scores, threshold)
+    return figures
 
 
 def sentence(figures: dict[str, float]) -> str:
@@ -70,7 +72,7 @@ def overall(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[st
 def intervals(
     labels: np.ndarray, scores: np.ndarray, threshold: float, groups: np.ndarray
 ) -> dict[str, float]:
-    """_ci_low and _ci_high for each figure of ``overall``, by the bootstrap over ``groups`` (n,)."""
+    """The figures of ``overall`` with their 95% intervals, by the bootstrap over ``groups`` (n,)."""
     draws = [overall(labels[i], scores[i], threshold) for i in resamples(labels, groups)]
     figures = {}
     for name, found in overall(labels, scores, threshold).items():
@@ -78,7 +80,7 @@ def intervals(
         if name == "ece":  # it counts noise as error, and resampling adds as much again: take that out
             values = np.maximum(values - values.mean() + found, 0)
         low, high = percentiles(values)
-        figures |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
+        figures |= {name: found, f"{name}_ci_low": low, f"{name}_ci_high": high}
     return figures
 
 
