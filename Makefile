@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all test lint format lock report tensorboard clean
+.PHONY: all test lint format lock experiments report tensorboard clean
 
 all: $(VENV)/installed  ## train, measure and export a classifier from the pictures that params.yaml names
 	dvc repro
@@ -27,6 +27,9 @@ lock: $(VENV)/bin/python  ## renew the locked versions from the ranges in pyproj
 	uv pip compile --quiet --universal --generate-hashes --upgrade pyproject.toml --output-file requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --constraints requirements.lock --extra test \
 		pyproject.toml --output-file requirements-test.lock
+
+experiments: $(VENV)/installed  ## one table of what was tried
+	dvc exp show --only-changed --no-pager --drop '.*(_ci_|/)'
 
 report: $(VENV)/installed  ## the test figures, plots and galleries as one page to send: metrics/report.html
 	dvc repro
