@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from happysad import CLASSES, scoring
+from happysad import CLASSES, baseline, scoring
 from happysad.files import write_csv, write_json
 from happysad.model import answers, build, open_split, save
 from happysad.params import Train, load
@@ -46,6 +46,7 @@ def main(root: Path) -> None:
             "threads": params.train.threads,
         },
     )
+    write_json(root / "models/baseline.json", baseline.fit(root / "data/prepared/train"))
 
 
 def make_deterministic(params: Train) -> None:

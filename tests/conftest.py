@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 from ruamel.yaml import YAML
 
 PROJECT = Path(__file__).parents[1]
+settings.register_profile("steady", deadline=None)  # a busy machine is no failure
+settings.load_profile("steady")
 SMALL = {
     "generate": {"pictures_per_class": 50, "size": 48},
     "prepare": {"image_size": 32, "test_share": 0.25, "validation_share": 0.25},
