@@ -1,6 +1,7 @@
 """compare on two commits of a made-up predictions.csv."""
 
 import subprocess
+import sys
 
 import pytest
 
@@ -25,7 +26,7 @@ def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("compared")
     write_csv(root / "metrics/predictions.csv", predictions(range(40)))
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["git", "add", "."]):
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"], ["git", "add", "."]):
         subprocess.run(command, cwd=root, check=True)
     subprocess.run(["git", *identity, "commit", "-qm", "a"], cwd=root, check=True)
     return root
