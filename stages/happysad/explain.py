@@ -10,13 +10,15 @@ def grad_cam(model: keras.Model, pictures: np.ndarray, answers: np.ndarray) -> n
     """Heat in [0, 1] where a place speaks for the answer: (n, side, side) for pictures (n, side, side, 3) uint8.
 
     ``answers`` (n,) is 1 where the answer to explain is happy and 0 where it is sad. Gradient of the logit,
-    for sad with its sign turned, times the last convolution's features (Selvaraju et al. 2017), in the
+    for sad with its sign turned, times the features of the last convolution (Selvaraju et al. 2017), in the
     element-wise form of Draelos and Carin (2020): a Dense layer over all places weighs each place by
     itself, so that a mean over the places, as in the original, would point at the wrong ones.
     """
-    convolution = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)][-1]
+    pooling = [layer for layer in model.layers if isinstance(layer, keras.layers.MaxPooling2D)][-1]
     score = model.get_layer("score")
-    parts = keras.Model(model.input, [convolution.output, score.input])
+    parts = keras.Model(
+        model.input, [pooling.input, score.input]
+    )  # what comes before is finer, and rectified
     with tf.GradientTape() as tape:
         # The logit, since the gradient of a score near 0 or 1 vanishes.
         features, last = parts(pictures, training=False)

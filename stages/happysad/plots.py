@@ -75,10 +75,21 @@ def reliability(before: list[dict], after: list[dict]) -> Figure:
         "Reliability: is a score of 0.8 happy 8 times in 10?", "mean score", "share that is happy"
     )
     axes.plot([0, 1], [0, 1], "--", color=GREY, label="perfect")
-    for rows, colour, name in ((before, ORANGE, "before calibration"), (after, BLUE, "after")):
+    for rows, colour, name in ((before, ORANGE, "before calibration"), (after, BLUE, "after calibration")):
         x, y, low, high = (np.array([row[key] for row in rows]) for key in ("score", *SHARE))
         error = np.maximum([y - low, high - y], 0)
-        axes.errorbar(x, y, error, fmt="o-", color=colour, label=name, capsize=2, linewidth=1, markersize=4)
+        ece = np.average(np.abs(x - y), weights=[row["n"] for row in rows])
+        axes.errorbar(
+            x,
+            y,
+            error,
+            fmt="o-",
+            color=colour,
+            label=f"{name}: ECE {ece:.3f}",
+            capsize=2,
+            linewidth=1,
+            markersize=4,
+        )
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.legend(frameon=False, loc="upper left", title="bins of equal size, 95% intervals")
     return made
