@@ -81,7 +81,10 @@ def comparison(a: list[dict], b: list[dict], name_a: str, name_b: str) -> str:
     if p >= 0.05:
         verdict = f"Not decided: {name_b} may be better or worse than {name_a}, or the same."
     else:
-        verdict = f"{name_b} is {'better' if gain > 0 else 'worse'} than {name_a}."
+        verdict = (
+            f"{name_b} is {'better' if gain > 0 else 'worse'} than {name_a}, beyond chance in the choice of pictures; "
+            f"whether the recipe or a lucky train.seed made it so, a run with another seed tells."
+        )
     return (
         f"accuracy  {right_a.mean():.3f} -> {right_b.mean():.3f}  {gain:+.3f} ({low:+.3f} to {high:+.3f})\n"
         f"roc_auc   {auc_a:.3f} -> {auc_b:.3f}  {auc_b - auc_a:+.3f} ({auc_low:+.3f} to {auc_high:+.3f})\n"

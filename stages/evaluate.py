@@ -141,8 +141,7 @@ def draw(
         plots.save(plot(labels, scores, about["threshold"]), folder / f"{plot.__name__}.png")
     before = scoring.reliability(labels, scoring.uncalibrated(scores, **about["calibration"]))
     plots.save(plots.reliability(before, scoring.reliability(labels, scores)), folder / "reliability.png")
-    if by_slice:
-        plots.save(plots.slices(by_slice, figures["accuracy"]), folder / "slices.png")
+    plots.save(plots.slices(by_slice, figures["accuracy"]), folder / "slices.png")
     plots.save(plots.robustness(by_corruption), folder / "robustness.png")
 
 

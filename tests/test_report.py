@@ -45,6 +45,38 @@ def test_a_browser_without_network_shows_every_picture(page, tmp_path):
     assert f"<title>{len(re.findall('<img ', copy.read_text()))}</title>" in dom
 
 
+def test_findings():
+    """Each verdict follows from its figures."""
+    worst = {"corruption": "blur", "setting": "much", "accuracy": "0.6"}
+    mirror = {"corruption": "mirror", "setting": "", "accuracy": "0.8", "changed_answers": "0.1"}
+    table = [{"corruption": "none", "accuracy": "0.5"}, worst, mirror]
+    slices = [
+        {
+            "slice": "flag",
+            "value": "dark",
+            "worse": "yes",
+            "n": "9",
+            "accuracy": "0.1",
+            "accuracy_of_rest": "0.9",
+        },
+        {
+            "slice": "flag",
+            "value": "light",
+            "worse": "no",
+            "n": "9",
+            "accuracy": "0.9",
+            "accuracy_of_rest": "0.9",
+        },
+    ]
+    for low, high, verdict in [(0.01, 0.2, "better"), (-0.2, -0.01, "worse"), (-0.1, 0.1, "not shown")]:
+        figures = {"gain": (low + high) / 2, "gain_ci_low": low, "gain_ci_high": high}
+        baseline, slice_, robust = report.findings(figures, slices, table)
+        assert baseline.startswith(f"It is {verdict}")
+        assert "flag dark: 10.0% of 9" in slice_
+        assert "blur (much) costs most: 60.0%" in robust
+        assert "changes 10.0%" in robust
+
+
 def test_without_results_it_says_what_to_do(tmp_path):
     with pytest.raises(ValueError, match="dvc repro"):
         report.main(tmp_path)
