@@ -91,7 +91,7 @@ def reliability(before: list[dict], after: list[dict]) -> Figure:
             markersize=4,
         )
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    axes.legend(frameon=False, loc="upper left", title="bins of equal size, 95% intervals")
+    axes.legend(frameon=False, loc="lower right", title="bins of equal size, 95% intervals")
     return made
 
 
