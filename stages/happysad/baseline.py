@@ -9,7 +9,7 @@ from PIL import Image
 from happysad import CLASSES
 
 SIDE = 16
-PENALTY = 0.01  # of the squared weights, per picture: best on validation of drawn faces, web photos and FER2013
+PENALTY = 0.01  # of the squared weights, a picture: best on validation of drawn faces, web photos, FER2013
 
 
 def features(pictures: Iterable[np.ndarray]) -> np.ndarray:
