@@ -14,7 +14,10 @@ from conftest import PROJECT, make_project
 from happysad import scoring
 from happysad.files import read_csv, read_json
 
-STAGES = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
+PIPELINES = ("dvc.yaml", "crossvalidation/dvc.yaml")
+STAGES = {
+    k: v for file in PIPELINES for k, v in yaml.safe_load((PROJECT / file).read_text())["stages"].items()
+}
 LOCAL = PROJECT / "stages"
 
 
