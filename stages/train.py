@@ -1,8 +1,6 @@
 """Fit the CNN on prepared/train, choose epoch, calibration and threshold on prepared/validation."""
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides notes about absent GPUs; errors come as exceptions
@@ -10,13 +8,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides notes about absent G
 import keras
 import numpy as np
 import tensorflow as tf
-import yaml
 
 from happysad import CLASSES, scoring
 from happysad.files import write_csv, write_json
-from happysad.fitting import calibrate, change, fit, make_deterministic
+from happysad.fitting import calibrate, change, fit, make_deterministic, shuffle, step_seed
 from happysad.model import Split, build, predict, read_split, save
-from happysad.params import Train, load
+from happysad.params import Params, load
+from happysad.runlog import RunLog
 from happysad.stage import run
 
 
@@ -28,11 +26,15 @@ def main(root: Path) -> None:
     image_size = train.pictures.shape[1]
     model = build(image_size, params.model)
     checkpoint = root / "models/checkpoint.npz"
-    logs = root / "logs" / run_name()
-    history = fit(model, train, validation, params.train, params.augment, checkpoint, epoch_logger(logs))
+    log = RunLog(root / "logs")
+    log.text("params.yaml", (root / "params.yaml").read_text(encoding="utf-8"))
+    log.pictures("train", "first batch", first_batch(train, params))
+    history = fit(model, train, validation, params.train, params.augment, checkpoint, log.epoch)
     slope, intercept = calibrate(model, validation.labels, predict(model, validation.pictures))
     scores = predict(model, validation.pictures)
     threshold = scoring.best_threshold(validation.labels, scores)
+    worst = np.argsort(-np.abs(scores - validation.labels), kind="stable")
+    log.pictures("validation", "most wrong first", validation.pictures[worst[:64]])
 
     write_csv(root / "metrics/history.csv", history)
     save(model, root / "models/model.keras")
@@ -51,26 +53,13 @@ def main(root: Path) -> None:
             "threads": params.train.threads,
         },
     )
-    checkpoint.unlink()
+    checkpoint.unlink()  # its place is taken by the model
 
 
-def run_name() -> str:
-    """In TensorBoard a run is called as its DVC experiment, or else by the time."""
-    return os.environ.get("DVC_EXP_NAME") or time.strftime("%Y-%m-%d-%H%M%S")
-
-
-def epoch_logger(logs: Path) -> Callable[[dict], None]:
-    """A function that writes a row of the history to ``logs``/train and ``logs``/validation."""
-    writers = {name: tf.summary.create_file_writer(str(logs / name)) for name in ("train", "validation")}
-
-    def write(row: dict) -> None:
-        for name, value in row.items():
-            split = "validation" if name.startswith("validation_") else "train"
-            with writers[split].as_default(step=row["epoch"]):
-                tf.summary.scalar(name.removeprefix("validation_"), value)
-                tf.summary.flush()
-
-    return write
+def first_batch(train: Split, params: Params) -> np.ndarray:
+    """As the model sees it."""
+    batch = shuffle(len(train.labels), params.train, epoch=1)[0]
+    return np.asarray(change(train.pictures[batch], params.augment, step_seed(params.train, 0)))
 
 
 if __name__ == "__main__":

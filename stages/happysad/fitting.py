@@ -43,7 +43,7 @@ def fit(
     Returns the history, a row an epoch, each handed to ``report`` as well. What ``checkpoint`` holds of a
     run with the same inputs is not done again, and the result is the same to the bit.
     """
-    steps = math.ceil(len(train.labels) / params.batch_size)
+    steps = len(shuffle(len(train.labels), params, 1))
     optimizer = make_optimizer(params, steps)
     optimizer.build(model.trainable_variables)
     focal = keras.losses.BinaryFocalCrossentropy(
@@ -58,9 +58,9 @@ def fit(
 
     @tf.function(reduce_retracing=True)
     def step(pictures: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        seed = tf.stack([tf.constant(params.seed, tf.int64), tf.cast(optimizer.iterations, tf.int64)])
+        pictures = change(pictures, augment, step_seed(params, optimizer.iterations))
         with tf.GradientTape() as tape:
-            scores = model(change(pictures, augment, seed), training=True)[:, 0]
+            scores = model(pictures, training=True)[:, 0]
             value = loss(labels, scores)
         optimizer.apply(tape.gradient(value, model.trainable_variables), model.trainable_variables)
         return scores
@@ -72,10 +72,9 @@ def fit(
         report(row)
     for epoch in range(len(history) + 1, params.epochs + 1):
         began = time.perf_counter()
-        order = np.random.default_rng((params.seed, epoch)).permutation(len(train.labels))
-        batches = np.array_split(order, steps)  # equal but for one picture: no small last batch
+        batches = shuffle(len(train.labels), params, epoch)
         scores = np.concatenate([step(train.pictures[batch], train.labels[batch]) for batch in batches])
-        figures = summary(train.labels[order], scores, loss)
+        figures = summary(train.labels[np.concatenate(batches)], scores, loss)
         after = summary(validation.labels, predict(model, validation.pictures), loss)
         row = {"epoch": epoch, "learning_rate": float(optimizer.learning_rate), **figures}
         row |= {f"validation_{name}": value for name, value in after.items()}
@@ -93,6 +92,12 @@ def fit(
     return history
 
 
+def shuffle(n: int, params: Train, epoch: int) -> list[np.ndarray]:
+    """All of 0 to n - 1 in a new order each epoch, in batches that differ by one at most: no small last one."""
+    order = np.random.default_rng((params.seed, epoch)).permutation(n)
+    return np.array_split(order, math.ceil(n / params.batch_size))
+
+
 def make_optimizer(params: Train, steps: int) -> keras.optimizers.Optimizer:
     rate = params.learning_rate
     if params.schedule == "cosine":  # Loshchilov and Hutter, 2017, without restarts
@@ -104,6 +109,10 @@ def make_optimizer(params: Train, steps: int) -> keras.optimizers.Optimizer:
             warmup_steps=warmup,
         )
     return keras.optimizers.Adam(rate, weight_decay=params.weight_decay or None)  # with decay: AdamW
+
+
+def step_seed(params: Train, step: int | tf.Tensor) -> tf.Tensor:
+    return tf.stack([tf.constant(params.seed, tf.int64), tf.cast(step, tf.int64)])
 
 
 def change(pictures: tf.Tensor, params: Augment, seed: tf.Tensor) -> tf.Tensor:

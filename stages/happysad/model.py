@@ -44,7 +44,6 @@ def build(image_size: int, params: Model) -> keras.Model:
             x = keras.layers.Conv2D(filters, 3, padding=params.padding, activation="relu")(x)
         x = keras.layers.MaxPooling2D()(x)
     x = keras.layers.Flatten()(x)
-    x = keras.layers.Dropout(params.dropout)(x) if params.dropout else x
     x = keras.layers.Dense(params.dense_units, activation="relu")(x)
     x = keras.layers.Dropout(params.dropout)(x) if params.dropout else x
     outputs = keras.layers.Dense(1, activation="sigmoid", name="score")(x)
