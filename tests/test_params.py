@@ -18,6 +18,8 @@ def test_the_projects_own_params_are_valid():
         ({"train": {"learning_rate": "1e-3"}}, "train.learning_rate must be a number, not '1e-3'"),
         ({"train": {"learning_rate": float("nan")}}, "train.learning_rate must lie between"),
         ({"train": {"epoch": 3}}, "unknown key train.epoch; known here: seed"),
+        ({"train": {"schedule": "step"}}, "train.schedule must be constant or cosine, not step"),
+        ({"augment": {"mirror": 1}}, "augment.mirror must be true or false, not 1"),
         ({"model": {"filters": []}}, "model.filters must be a list"),
         ({"model": {"filters": [16, 0]}}, "model.filters must lie between 1 and 4096, not 0"),
         ({"source": 3}, "source must be a text"),
@@ -30,6 +32,19 @@ def test_a_bad_value_names_its_key(tmp_path, change, message):
     with pytest.raises(ValueError, match=r"^params\.yaml: ") as error:
         load(tmp_path)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("recipe", sorted((PROJECT / "experiments").iterdir()), ids=lambda path: path.name)
+def test_recipes_change_params_that_exist(tmp_path, recipe):
+    changes = {}
+    words = recipe.read_text().split()
+    assert set(words[::2]) <= {"-S"}
+    for word in words[1::2]:
+        key, value = word.split("=")
+        group, name = key.split(".")
+        changes.setdefault(group, {})[name] = yaml.safe_load(value)
+    make_project(tmp_path, **changes)
+    assert load(tmp_path)
 
 
 def test_a_missing_key_is_named(tmp_path):
