@@ -19,8 +19,10 @@ def test_the_projects_own_params_are_valid():
         ({"train": {"learning_rate": float("nan")}}, "train.learning_rate must lie between"),
         ({"train": {"epoch": 3}}, "unknown key train.epoch; known here: seed"),
         ({"model": {"filters": 16}}, "model.filters must be a list"),
-        ({"quality": {"reject": ["dim"]}}, "quality.reject knows dark, light, blurry"),
+        ({"quality": {"reject": ["dim"]}}, "quality.reject must be one of dark, light, blurry"),
         ({"prepare": {"scheduler": 8786}}, "prepare.scheduler must be a text"),
+        ({"train": {"schedule": "step"}}, "train.schedule must be one of constant, cosine, not"),
+        ({"augment": {"mirror": 1}}, "augment.mirror must be true or false, not 1"),
         ({"model": {"filters": [16, 0]}}, "model.filters must lie between 1 and 4096, not 0"),
         ({"source": 3}, "source must be a text"),
         ({"sauce": "x"}, "unknown key sauce; known here: source, corrections"),
@@ -32,6 +34,19 @@ def test_a_bad_value_names_its_key(tmp_path, change, message):
     with pytest.raises(ValueError, match=r"^params\.yaml: ") as error:
         load(tmp_path)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("recipe", sorted((PROJECT / "experiments").iterdir()), ids=lambda path: path.name)
+def test_recipes_change_params_that_exist(tmp_path, recipe):
+    changes = {}
+    words = recipe.read_text().split()
+    assert set(words[::2]) <= {"-S"}
+    for word in words[1::2]:
+        key, value = word.split("=")
+        group, name = key.split(".")
+        changes.setdefault(group, {})[name] = YAML(typ="safe").load(value)
+    make_project(tmp_path, **changes)
+    assert load(tmp_path)
 
 
 def test_a_missing_key_is_named(tmp_path):

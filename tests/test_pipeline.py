@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 from happysad import scoring
 from happysad.files import read_csv, read_json
 
-STAGES = YAML(typ="safe").load(PROJECT / "dvc.yaml")["stages"]
+PIPELINES = ("dvc.yaml", "crossvalidation/dvc.yaml")
+STAGES = {k: v for file in PIPELINES for k, v in YAML(typ="safe").load(PROJECT / file)["stages"].items()}
 LOCAL = PROJECT / "stages"
 
 

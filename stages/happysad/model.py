@@ -1,59 +1,75 @@
 """The CNN: what it is, what it is fed, how it is saved."""
 
 import json
+import math
 import re
+import tempfile
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
+from PIL import Image
 
 from happysad import CLASSES
 from happysad.params import Model
 
 
+class Split(NamedTuple):
+    pictures: np.ndarray  # uint8 (n, image_size, image_size, 3) RGB
+    labels: np.ndarray  # int (n,), 1 for happy
+    files: list[str]  # in sorted order within a class, sad first
+
+
 def build(image_size: int, params: Model) -> keras.Model:
-    """uint8 pictures (batch, image_size, image_size, 3) RGB -> scores (batch, 1), the probability of happy."""
+    """uint8 pictures (batch, image_size, image_size, 3) RGB -> scores (batch, 1), the probability of happy.
+
+    Raises ValueError where the pictures are too small for so many stages.
+    """
     inputs = keras.Input((image_size, image_size, 3), dtype="uint8", name="pictures")
     x = keras.layers.Rescaling(1 / 255)(inputs)
     for filters in params.filters:
-        x = keras.layers.Conv2D(filters, 3, activation="relu")(x)
+        if x.shape[1] < (4 if params.padding == "valid" else 2):
+            raise ValueError(
+                f"params.yaml: model.filters has too many entries for pictures of {image_size} pixels: "
+                f"remove one, or set model.padding to same"
+            )
+        if params.batch_norm:
+            x = keras.layers.Conv2D(filters, 3, padding=params.padding, use_bias=False)(x)
+            x = keras.layers.BatchNormalization()(x)
+            x = keras.layers.ReLU()(x)
+        else:
+            x = keras.layers.Conv2D(filters, 3, padding=params.padding, activation="relu")(x)
         x = keras.layers.MaxPooling2D()(x)
     x = keras.layers.Flatten()(x)
     x = keras.layers.Dense(params.dense_units, activation="relu")(x)
+    x = keras.layers.Dropout(params.dropout)(x) if params.dropout else x
     outputs = keras.layers.Dense(1, activation="sigmoid", name="score")(x)
     return keras.Model(inputs, outputs, name="happysad")
 
 
-def open_split(folder: Path, batch_size: int, seed: int | None = None) -> tuple[tf.data.Dataset, list[str]]:
-    """Batches of uint8 pictures (batch, image_size, image_size, 3) and labels (batch, 1), and the files' paths.
+def read_split(folder: Path) -> Split:
+    """All pictures below ``folder``/sad and ``folder``/happy, decoded once.
 
-    Decoded in the first pass and kept in memory. With a ``seed`` each pass is in a new order of all
-    pictures; without one the order is that of the paths.
+    They lie in a nameless file that is mapped into memory: the system keeps in RAM what fits there, and a
+    data set larger than RAM is read from disk as it is needed. The file goes when the process does.
     """
-    image_size = keras.utils.load_img(next(folder.glob("*/*.png"))).size
-    files = keras.utils.image_dataset_from_directory(
-        folder,
-        class_names=CLASSES,
-        label_mode="binary",
-        image_size=image_size,
-        batch_size=None,
-        shuffle=False,
-        verbose=False,
-    )
-    # uint8, since float32 would take four times the memory for the same values
-    data = files.map(lambda picture, label: (tf.cast(picture, tf.uint8), label)).cache()
-    if seed is not None:
-        data = data.shuffle(len(files), seed=seed)
-    return data.batch(batch_size).prefetch(2), files.file_paths
+    files = [file for label in CLASSES for file in sorted((folder / label).glob("*.png"))]
+    labels = np.array([CLASSES.index(file.parent.name) for file in files])
+    shape = (len(files), *np.asarray(Image.open(files[0])).shape)
+    with tempfile.TemporaryFile(dir=folder.parent) as file:
+        pictures = np.memmap(file, np.uint8, "w+", shape=shape)
+    for i, path in enumerate(files):
+        with Image.open(path) as picture:
+            pictures[i] = picture
+    return Split(pictures, labels, [str(file) for file in files])
 
 
-def answers(model: keras.Model, data: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (n,) int, 1 for happy, and scores (n,) float of the batches in ``data``, in their order."""
-    labels = np.concatenate([labels for _, labels in data])
-    scores = model.predict(data, verbose=0)
-    return labels[:, 0].astype(int), scores[:, 0].astype(float)
+def predict(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
+    """Scores float (n,) of uint8 pictures (n, image_size, image_size, 3)."""
+    batches = np.array_split(pictures, math.ceil(len(pictures) / 256))
+    return np.concatenate([model.predict_on_batch(batch) for batch in batches])[:, 0].astype(float)
 
 
 def save(model: keras.Model, path: Path) -> None:

@@ -59,7 +59,20 @@ class Quality:
 @dataclass(frozen=True)
 class Model:
     filters: tuple[int, ...] = between(1, 4096)
+    padding: str = one_of("valid", "same")
+    batch_norm: bool
     dense_units: int = between(1, 65_536)
+    dropout: float = between(0, 0.95)
+
+
+@dataclass(frozen=True)
+class Augment:
+    mirror: bool
+    rotation: float = between(0, 180)
+    shift: float = between(0, 0.9)
+    zoom: float = between(0, 0.9)
+    brightness: float = between(0, 1)
+    contrast: float = between(0, 1)
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,18 @@ class Train:
     epochs: int = between(1, 100_000)
     batch_size: int = between(1, 65_536)
     learning_rate: float = between(1e-9, 10)
+    schedule: str = one_of("constant", "cosine")
+    warmup_epochs: float = between(0, 100_000)
+    weight_decay: float = between(0, 1)
     focal_gamma: float = between(0, 10)
+    focal_alpha: float = between(0, 1)
+    label_smoothing: float = between(0, 0.9)
+
+
+@dataclass(frozen=True)
+class Crossvalidate:
+    seed: int = between(*SEED)
+    folds: int = between(3, 100)
 
 
 @dataclass(frozen=True)
@@ -85,7 +109,9 @@ class Params:
     prepare: Prepare
     quality: Quality
     model: Model
+    augment: Augment
     train: Train
+    crossvalidate: Crossvalidate
     export: Export
 
 
@@ -131,10 +157,10 @@ def _value(key: str, kind: Any, limits: Any, value: Any) -> Any:
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
-        wanted = {int: "a whole number", float: "a number", str: "a text"}[kind]
+        wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
         raise ValueError(f"params.yaml: {key} must be {wanted}, not {value!r}")
     if "choices" in limits and value not in limits["choices"]:
-        raise ValueError(f"params.yaml: {key} knows {', '.join(limits['choices'])}, not {value!r}")
+        raise ValueError(f"params.yaml: {key} must be one of {', '.join(limits['choices'])}, not {value!r}")
     if "low" in limits and not limits["low"] <= value <= limits["high"]:
         raise ValueError(
             f"params.yaml: {key} must lie between {limits['low']} and {limits['high']}, not {value}"

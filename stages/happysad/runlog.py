@@ -1,0 +1,40 @@
+"""What TensorBoard shows of a run: params, the course of training, and pictures worth a look."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+
+class RunLog:
+    """Writes to ``logs``/<run>/train and .../validation; the run is called as its DVC experiment, or by the time."""
+
+    def __init__(self, logs: Path) -> None:
+        run = logs / (os.environ.get("DVC_EXP_NAME") or time.strftime("%Y-%m-%d-%H%M%S"))
+        self.writers = {
+            name: tf.summary.create_file_writer(str(run / name)) for name in ("train", "validation")
+        }
+
+    def text(self, name: str, content: str) -> None:
+        with self.writers["train"].as_default(step=0):
+            tf.summary.text(name, f"```\n{content}\n```")
+
+    def pictures(self, split: str, name: str, pictures: np.ndarray) -> None:
+        """uint8 (n, side, side, 3), of which the first 64 are shown, in rows of 8."""
+        grid = np.zeros((64, *pictures.shape[1:]), np.uint8)
+        grid[: len(pictures)] = pictures[:64]
+        side = pictures.shape[1]
+        grid = grid.reshape(8, 8, side, side, 3).swapaxes(1, 2).reshape(1, 8 * side, 8 * side, 3)
+        with self.writers[split].as_default(step=0):
+            tf.summary.image(name, grid)
+
+    def epoch(self, row: dict) -> None:
+        """A row of the history; the columns validation_... go to validation."""
+        for name, value in row.items():
+            split = "validation" if name.startswith("validation_") else "train"
+            with self.writers[split].as_default(step=row["epoch"]):
+                tf.summary.scalar(name.removeprefix("validation_"), value)
+        for writer in self.writers.values():
+            writer.flush()

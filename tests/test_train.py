@@ -1,0 +1,161 @@
+"""Fitting: on a handful of pictures, twice to the same bits, and once more after a kill."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import PROJECT, SMALL, draw, make_project
+
+from happysad import fitting, model
+from happysad.params import load
+
+PARAMS = load(PROJECT)
+fitting.make_deterministic(PARAMS.train)  # before TensorFlow starts; later it may not change threads
+AUGMENT = replace(
+    PARAMS.augment, mirror=True, rotation=15.0, shift=0.1, zoom=0.1, brightness=0.1, contrast=0.2
+)
+STILL = replace(PARAMS.augment, mirror=False, rotation=0.0, shift=0.0, zoom=0.0, brightness=0.0, contrast=0.0)
+PICTURES = np.stack([np.asarray(draw(seed, 32, 32)) for seed in range(12)])
+SPLIT = model.Split(PICTURES, np.arange(12) % 2, [])
+
+
+def small_cnn() -> keras.Model:
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(5)
+    params = replace(PARAMS.model, filters=(4, 4), batch_norm=True, dropout=0.3, dense_units=8)
+    return model.build(32, params)
+
+
+def fit(cnn: keras.Model, folder: Path, epochs: int = 1, validation=SPLIT, **changes) -> list[dict]:
+    settings = {"schedule": "cosine", "warmup_epochs": 1.0, "weight_decay": 0.01, "batch_size": 5}
+    params = replace(PARAMS.train, **{**settings, **changes, "epochs": epochs})
+    return fitting.fit(cnn, SPLIT, validation, params, AUGMENT, folder / "checkpoint.npz")
+
+
+def test_one_epoch_and_the_same_bytes_again(tmp_path):
+    def bytes_of_a_run(name: str) -> bytes:
+        cnn = small_cnn()
+        before = cnn.get_weights()[0]
+        assert len(fit(cnn, tmp_path / name)) == 1
+        assert not np.array_equal(before, cnn.get_weights()[0])
+        model.save(cnn, tmp_path / f"{name}.keras")
+        x = tf.zeros((1, 32, 32, 3), tf.uint8)
+        assert np.array_equal(cnn(x), model.load(tmp_path / f"{name}.keras")(x))
+        return (tmp_path / f"{name}.keras").read_bytes()
+
+    assert bytes_of_a_run("a") == bytes_of_a_run("b")
+
+
+def test_best_epoch_is_kept(tmp_path):
+    cnn = small_cnn()
+    contrary = SPLIT._replace(labels=1 - SPLIT.labels)  # the better on train, the worse on this
+    history = fit(cnn, tmp_path, epochs=6, validation=contrary)
+    loss = keras.losses.BinaryFocalCrossentropy(gamma=PARAMS.train.focal_gamma)
+    kept = loss(contrary.labels[:, None], model.predict(cnn, PICTURES)[:, None])
+    losses = [row["validation_loss"] for row in history]
+    assert float(kept) == pytest.approx(min(losses), rel=1e-4)
+    assert losses[-1] != min(losses)  # or the test would say nothing
+
+
+def test_learning_rate_rises_and_falls(tmp_path):
+    rates = [row["learning_rate"] for row in fit(small_cnn(), tmp_path, epochs=5, learning_rate=0.01)]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(0, abs=1e-6)
+
+
+def test_what_another_run_left_is_not_resumed(tmp_path, capsys):
+    fit(small_cnn(), tmp_path, epochs=2)
+    capsys.readouterr()
+    fit(small_cnn(), tmp_path, epochs=2, learning_rate=0.002)
+    assert "going on" not in capsys.readouterr().out
+    fit(small_cnn(), tmp_path, epochs=2, learning_rate=0.002)
+    assert "going on after epoch 2" in capsys.readouterr().out
+
+
+def test_shuffling_is_full_seeded_and_new_each_epoch():
+    params = replace(PARAMS.train, batch_size=32)
+    batches = fitting.shuffle(70, params, 1)
+    assert [len(batch) for batch in batches] == [24, 23, 23]
+    order = np.concatenate(batches)
+    assert sorted(order) == list(range(70))
+    assert np.array_equal(order, np.concatenate(fitting.shuffle(70, params, 1)))
+    assert not np.array_equal(order, np.concatenate(fitting.shuffle(70, params, 2)))
+
+
+# Augmentation, each change by itself
+def change(**changes) -> np.ndarray:
+    return np.asarray(fitting.change(PICTURES, replace(STILL, **changes), (1, 2)))
+
+
+def test_no_change():
+    assert np.array_equal(change(), PICTURES)
+
+
+def test_mirror():
+    mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(change(mirror=True), PICTURES, strict=True)]
+    untouched = [np.array_equal(a, b) for a, b in zip(change(mirror=True), PICTURES, strict=True)]
+    assert sum(mirrored) + sum(untouched) == len(PICTURES)
+    assert any(mirrored)
+    assert any(untouched)
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast"])
+def test_light(name):
+    """Pixels keep their order, apart from what rounding and clipping make equal."""
+    changed = change(**{name: 0.2})
+    for before, after in zip(PICTURES, changed, strict=True):
+        assert np.all(np.diff(after.ravel()[np.argsort(before, axis=None, kind="stable")].astype(int)) >= 0)
+        assert not np.array_equal(before, after)
+    means = changed.mean(axis=(1, 2, 3)) - PICTURES.mean(axis=(1, 2, 3))
+    assert np.abs(means).max() < 1 if name == "contrast" else 10 < np.abs(means).max() <= 0.2 * 255
+
+
+@pytest.mark.parametrize(("name", "value"), [("rotation", 15.0), ("shift", 0.04), ("zoom", 0.1)])
+def test_geometry_moves_the_pixels_a_little(name, value):
+    for before, after in zip(PICTURES, change(**{name: value}), strict=True):
+        assert not np.array_equal(before, after)
+        assert np.corrcoef(before[8:-8, 8:-8].ravel(), after[8:-8, 8:-8].ravel())[0, 1] > 0.5
+
+
+def test_rotation_is_about_the_centre():
+    ring = np.hypot(*(np.indices((33, 33)) - 16.0))
+    picture = np.repeat(np.uint8(200 * (np.abs(ring - 10) < 2))[None, :, :, None], 3, axis=3)
+    turned = fitting.change(picture, replace(STILL, rotation=90.0), (3, 4)).numpy()
+    assert np.abs(turned.astype(float) - picture).mean() < 12  # a turned ring is the ring
+    assert not np.array_equal(turned, picture)
+
+
+def test_calibration_is_folded_into_the_last_layer():
+    cnn = small_cnn()
+    before = model.predict(cnn, PICTURES)
+    slope, intercept = fitting.calibrate(cnn, SPLIT.labels, before)
+    logit = np.log(before / (1 - before))
+    expected = 1 / (1 + np.exp(-(slope * logit + intercept)))
+    assert np.allclose(model.predict(cnn, PICTURES), expected, atol=1e-5)
+
+
+def test_killed_and_started_again_ends_in_the_same_bytes(finished, tmp_path):
+    """The fixture's run, in this process, is the uninterrupted one."""
+    root = make_project(tmp_path, **SMALL)
+    for split in ("train", "validation"):
+        shutil.copytree(finished / "data/prepared" / split, root / "data/prepared" / split)
+    command = [sys.executable, PROJECT / "stages/train.py", "--root", root]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        for line in run.stdout:
+            if line.startswith("epoch 1/"):
+                run.send_signal(signal.SIGKILL)
+    assert run.returncode == -signal.SIGKILL
+    assert not (root / "models/model.keras").exists()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("going on after epoch 1\nepoch 2/2")
+    for name in ("models/model.keras", "models/model.json", "metrics/history.csv"):
+        assert (root / name).read_bytes() == (finished / name).read_bytes()
+    assert not (root / "models/checkpoint.npz").exists()
