@@ -1,20 +1,18 @@
 """Measure the model on prepared/test, which no other stage opens: figures, where it fails, every answer."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides notes about absent GPUs; errors come as exceptions
 
 import keras
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from happysad import CLASSES, baseline, explain, plots, scoring, slices
 from happysad.corruptions import corrupted
 from happysad.files import read_csv, read_json, replacing, write_csv, write_json
-from happysad.model import load
+from happysad.model import load, predict
 from happysad.sheets import sheet
 from happysad.stage import run
 
@@ -27,8 +25,7 @@ def main(root: Path) -> None:
     threshold = about["threshold"]
     rows, pictures = open_test(root)
     labels = np.array([CLASSES.index(row["label"]) for row in rows])
-    score_of = scorer(model)
-    scores = score_of(pictures)
+    scores = predict(model, pictures)
     answers = (scores >= threshold).astype(int)
     simple = read_json(root / "models/baseline.json")
     simple_scores = baseline.scores(simple, pictures)
@@ -40,7 +37,7 @@ def main(root: Path) -> None:
     figures |= scoring.intervals(labels, scores, threshold, groups)
     figures |= compare(labels, answers, simple, simple_scores, groups)
     by_slice = slices.table(rows)
-    by_corruption = robustness(score_of, pictures, labels, answers, threshold)
+    by_corruption = robustness(model, pictures, labels, answers, threshold)
 
     metrics = root / "metrics"
     write_json(metrics / "test.json", figures)
@@ -76,17 +73,6 @@ def look(picture: np.ndarray) -> dict:
     return {"brightness": float(picture.mean()), "colour": "colour" if spread > 4 else "grey"}
 
 
-def scorer(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Pictures to scores (n,). Not ``model.predict``, half of whose cost here is to set itself up."""
-    graph = tf.function(lambda batch: model(batch, training=False))
-
-    def score(pictures: np.ndarray) -> np.ndarray:
-        batches = [graph(pictures[i : i + 64]).numpy() for i in range(0, len(pictures), 64)]
-        return np.concatenate(batches)[:, 0].astype(float)
-
-    return score
-
-
 def compare(
     labels: np.ndarray, answers: np.ndarray, simple: dict, simple_scores: np.ndarray, groups: np.ndarray
 ) -> dict[str, float]:
@@ -105,13 +91,13 @@ def compare(
 
 
 def robustness(
-    score_of: Callable, pictures: np.ndarray, labels: np.ndarray, answers: np.ndarray, threshold: float
+    model: keras.Model, pictures: np.ndarray, labels: np.ndarray, answers: np.ndarray, threshold: float
 ) -> list[dict]:
     """A row for the unchanged pictures, then one per corruption and severity."""
     unchanged = {"corruption": "none", "severity": 0, "setting": ""}
     rows = [unchanged | scoring.proportion("accuracy", answers == labels) | {"changed_answers": 0.0}]
     for about, worse in corrupted(pictures):
-        said = score_of(worse) >= threshold
+        said = predict(model, worse) >= threshold
         accuracy = scoring.proportion("accuracy", said == labels)
         rows.append(about | accuracy | {"changed_answers": float((said != answers).mean())})
     return rows
