@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all test lint format lock tensorboard clean
+.PHONY: all test lint format lock experiments report tensorboard clean
 
 all: $(VENV)/installed  ## train, measure and export a classifier from the pictures that params.yaml names
 	dvc repro
@@ -28,11 +28,18 @@ lock: $(VENV)/bin/python  ## renew the locked versions from the ranges in pyproj
 	uv pip compile --quiet --universal --generate-hashes --constraints requirements.lock --extra test \
 		pyproject.toml --output-file requirements-test.lock
 
+experiments: $(VENV)/installed  ## one table of what was tried
+	dvc exp show --only-changed --no-pager --drop '.*(_ci_|/)'
+
+report: $(VENV)/installed  ## the test figures, plots and galleries as one page to send: metrics/report.html
+	dvc repro
+	python stages/report.py
+
 tensorboard: $(VENV)/installed  ## watch the training curves of all runs
 	tensorboard --logdir logs
 
 clean:  ## remove what can be made again; never your pictures, nor params.yaml
-	rm -rf $(VENV) logs data/generated data/prepared data/generated_truth.csv models/export models/model.*
+	rm -rf $(VENV) logs data/generated data/prepared data/generated_truth.csv models/export models/model.* models/baseline.json
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \

@@ -1,70 +1,198 @@
-"""Measure the model on prepared/test, which no other stage opens: figures, curves, every answer."""
+"""Measure the model on prepared/test, which no other stage opens: figures, where it fails, every answer."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides notes about absent GPUs; errors come as exceptions
 
+import keras
 import numpy as np
+import tensorflow as tf
+from PIL import Image
 
-from happysad import CLASSES, scoring
-from happysad.files import read_csv, read_json, write_csv, write_json
-from happysad.model import answers, load, open_split
+from happysad import CLASSES, baseline, explain, plots, scoring, slices
+from happysad.corruptions import corrupted
+from happysad.files import read_csv, read_json, replacing, write_csv, write_json
+from happysad.model import load
+from happysad.sheets import sheet
 from happysad.stage import run
+
+GALLERY = 15  # pictures
+COPIED = ("path", "label", "split", "group", "id", "format", "source_split", "width", "height", "flags")
 
 
 def main(root: Path) -> None:
-    model = load(root / "models/model.keras")
-    threshold = read_json(root / "models/model.json")["threshold"]
-    test, files = open_split(root / "data/prepared/test", batch_size=256)
-    labels, scores = answers(model, test)
-    figures = scoring.metrics(labels, scores, threshold)
-    write_json(root / "metrics/test.json", figures)
-    write_csv(root / "metrics/predictions.csv", predictions(root, files, labels, scores, threshold))
-    false_positive_rate, recall = scoring.roc_curve(labels, scores)
-    write_csv(root / "metrics/roc.csv", columns(false_positive_rate=false_positive_rate, recall=recall))
-    precision, recall = scoring.precision_recall_curve(labels, scores)
-    write_csv(root / "metrics/precision_recall.csv", columns(recall=recall, precision=precision))
-    print_summary(figures)
+    model, about = load(root / "models/model.keras"), read_json(root / "models/model.json")
+    threshold = about["threshold"]
+    rows, pictures = open_test(root)
+    labels = np.array([CLASSES.index(row["label"]) for row in rows])
+    score_of = scorer(model)
+    scores = score_of(pictures)
+    answers = (scores >= threshold).astype(int)
+    simple = read_json(root / "models/baseline.json")
+    simple_scores = baseline.scores(simple, pictures)
+    for row, score, predicted, simple_score in zip(rows, scores, answers, simple_scores, strict=True):
+        row |= {"score": float(score), "predicted": CLASSES[predicted], "baseline_score": float(simple_score)}
+
+    groups = np.array([row["group"] for row in rows])
+    figures = scoring.proportions(labels, scores, threshold)
+    figures |= scoring.intervals(labels, scores, threshold, groups)
+    figures |= compare(labels, answers, simple, simple_scores, groups)
+    by_slice = slices.table(rows)
+    by_corruption = robustness(score_of, pictures, labels, answers, threshold)
+
+    metrics = root / "metrics"
+    write_json(metrics / "test.json", figures)
+    write_csv(metrics / "predictions.csv", rows)
+    write_curves(metrics, labels, scores)
+    write_csv(metrics / "slices.csv", by_slice)
+    write_csv(metrics / "robustness.csv", by_corruption)
+    with replacing(metrics / "plots/test") as folder:
+        draw(folder, labels, scores, about, figures, by_slice, by_corruption)
+        for name, title, chosen in galleries(labels, scores, threshold):
+            gallery(model, [rows[i] for i in chosen], pictures[chosen], title).save(
+                folder / f"{name}.jpg", quality=90
+            )
+    print_summary(figures, by_slice, by_corruption)
 
 
-def predictions(
-    root: Path, files: list[str], labels: np.ndarray, scores: np.ndarray, threshold: float
+def open_test(root: Path) -> tuple[list[dict], np.ndarray]:
+    """A row per test picture, sorted by path, and the pictures, (n, side, side, 3) uint8."""
+    rows, pictures = [], []
+    for about in read_csv(root / "data/prepared/manifest.csv"):
+        if about["split"] == "test":
+            picture = np.asarray(
+                Image.open(root / "data/prepared/test" / about["label"] / f"{about['id']}.png")
+            )
+            rows.append({name: about[name] for name in COPIED} | look(picture))
+            pictures.append(picture)
+    return rows, np.stack(pictures)
+
+
+def look(picture: np.ndarray) -> dict:
+    """Brightness, 0 to 255, and whether the picture has colour."""
+    spread = np.ptp(picture, axis=2).mean()
+    return {"brightness": float(picture.mean()), "colour": "colour" if spread > 4 else "grey"}
+
+
+def scorer(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Pictures to scores (n,). Not ``model.predict``, half of whose cost here is to set itself up."""
+    graph = tf.function(lambda batch: model(batch, training=False))
+
+    def score(pictures: np.ndarray) -> np.ndarray:
+        batches = [graph(pictures[i : i + 64]).numpy() for i in range(0, len(pictures), 64)]
+        return np.concatenate(batches)[:, 0].astype(float)
+
+    return score
+
+
+def compare(
+    labels: np.ndarray, answers: np.ndarray, simple: dict, simple_scores: np.ndarray, groups: np.ndarray
+) -> dict[str, float]:
+    """The baselines' accuracy, and how much better than the better of them the model is."""
+    right = {
+        "majority": labels == CLASSES.index(simple["majority"]),
+        "logistic": labels == (simple_scores >= 0.5),
+    }
+    figures = {}
+    for name, part in right.items():
+        figures |= scoring.proportion(f"{name}_accuracy", part)
+    better = max(right.values(), key=np.mean)
+    gain = (answers == labels) - better.astype(float)
+    low, high = scoring.percentiles(np.array([gain[i].mean() for i in scoring.resamples(labels, groups)]))
+    return figures | {"gain": float(gain.mean()), "gain_ci_low": low, "gain_ci_high": high}
+
+
+def robustness(
+    score_of: Callable, pictures: np.ndarray, labels: np.ndarray, answers: np.ndarray, threshold: float
 ) -> list[dict]:
-    """A row per test picture, from which every figure can be computed again without the model."""
-    kept = {p["id"]: p for p in read_csv(root / "data/prepared/manifest.csv") if p["status"] == "kept"}
-    rows = []
-    for file, label, score in zip(files, labels, scores, strict=True):
-        picture = kept[Path(file).stem]
-        rows.append(
-            {
-                "path": picture["path"],
-                "label": CLASSES[int(label)],
-                "split": picture["split"],
-                "group": picture["group"],
-                "score": float(score),
-                "predicted": CLASSES[int(score >= threshold)],
-            }
-        )
-    return sorted(rows, key=lambda row: row["path"])
+    """A row for the unchanged pictures, then one per corruption and severity."""
+    unchanged = {"corruption": "none", "severity": 0, "setting": ""}
+    rows = [unchanged | scoring.proportion("accuracy", answers == labels) | {"changed_answers": 0.0}]
+    for about, worse in corrupted(pictures):
+        said = score_of(worse) >= threshold
+        accuracy = scoring.proportion("accuracy", said == labels)
+        rows.append(about | accuracy | {"changed_answers": float((said != answers).mean())})
+    return rows
+
+
+def write_curves(metrics: Path, labels: np.ndarray, scores: np.ndarray) -> None:
+    false_positive_rate, recall = scoring.roc_curve(labels, scores)
+    write_csv(metrics / "roc.csv", columns(false_positive_rate=false_positive_rate, recall=recall))
+    precision, recall = scoring.precision_recall_curve(labels, scores)
+    write_csv(metrics / "precision_recall.csv", columns(recall=recall, precision=precision))
 
 
 def columns(**values: np.ndarray) -> list[dict]:
     return [dict(zip(values, map(float, row), strict=True)) for row in zip(*values.values(), strict=True)]
 
 
-def print_summary(figures: dict) -> None:
-    for name in ("accuracy", "precision", "recall", "specificity"):
+def draw(
+    folder: Path,
+    labels: np.ndarray,
+    scores: np.ndarray,
+    about: dict,
+    figures: dict,
+    by_slice: list[dict],
+    by_corruption: list[dict],
+) -> None:
+    for plot in (plots.roc, plots.precision_recall, plots.confusion):
+        plots.save(plot(labels, scores, about["threshold"]), folder / f"{plot.__name__}.png")
+    before = scoring.reliability(labels, scoring.uncalibrated(scores, **about["calibration"]))
+    plots.save(plots.reliability(before, scoring.reliability(labels, scores)), folder / "reliability.png")
+    if by_slice:
+        plots.save(plots.slices(by_slice, figures["accuracy"]), folder / "slices.png")
+    plots.save(plots.robustness(by_corruption), folder / "robustness.png")
+
+
+def galleries(labels: np.ndarray, scores: np.ndarray, threshold: float) -> list[tuple[str, str, np.ndarray]]:
+    """Name, title and pictures of each gallery."""
+    said = (scores >= threshold).astype(int)
+    surest = np.argsort(-np.abs(scores - threshold), kind="stable")
+    found = []
+    for truth, answer in ((0, 1), (1, 0)):
+        chosen = surest[(labels[surest] == truth) & (said[surest] == answer)]
+        title = f"{CLASSES[truth].capitalize()} pictures called {CLASSES[answer]}, the surest mistakes first"
+        found.append((f"{CLASSES[truth]}_called_{CLASSES[answer]}", title, chosen[:GALLERY]))
+    found.append(("least_certain", "Pictures that the model is least certain of", surest[::-1][:GALLERY]))
+    return found
+
+
+def gallery(model: keras.Model, rows: list[dict], pictures: np.ndarray, title: str) -> Image.Image:
+    """Each picture beside itself under Grad-CAM for the model's answer."""
+    pairs = []
+    if rows:
+        answers = np.array([CLASSES.index(row["predicted"]) for row in rows])
+        heat = explain.grad_cam(model, pictures, answers)
+        pairs = [np.hstack([p, explain.overlay(p, h)]) for p, h in zip(pictures, heat, strict=True)]
+    captions = [f"{row['path']}\nscore {row['score']:.2f}, label {row['label']}" for row in rows]
+    return sheet(pairs, captions, 5, title + "; right: the places that speak for the model's answer")
+
+
+def print_summary(figures: dict, by_slice: list[dict], by_corruption: list[dict]) -> None:
+    for name in (
+        "accuracy",
+        "precision",
+        "recall",
+        "specificity",
+        "roc_auc",
+        "average_precision",
+        "brier",
+        "ece",
+    ):
         low, high = figures[f"{name}_ci_low"], figures[f"{name}_ci_high"]
-        print(f"{name:12} {figures[name]:.3f}  ({low:.3f} to {high:.3f})")
-    for name in ("roc_auc", "average_precision"):
-        print(f"{name:12} {figures[name]:.3f}")
-    common = CLASSES[int(figures["prevalence"] >= 0.5)]
-    always = max(figures["prevalence"], 1 - figures["prevalence"])
-    print(
-        f"{figures['accuracy']:.1%} right ({figures['accuracy_ci_low']:.1%} to {figures['accuracy_ci_high']:.1%}) "
-        f"on {figures['n']} pictures that the model never saw; always answering {common}: {always:.1%}."
-    )
+        print(f"{name:18} {figures[name]:.3f}  ({low:.3f} to {high:.3f})")
+    for row in by_slice:
+        if row["worse"] == "yes":
+            print(f"worse on {row['slice']} {row['value']}: {row['accuracy']:.1%} of {row['n']}")
+    worst = min(by_corruption[1:], key=lambda row: row["accuracy"])
+    mirror = next(row for row in by_corruption if row["corruption"] == "mirror")
+    print(f"weakest against {worst['corruption']} ({worst['setting']}): {worst['accuracy']:.1%} right")
+    print(f"a mirror changes {mirror['changed_answers']:.1%} of the answers")
+    gain = (figures[f"gain{end}"] for end in ("", "_ci_low", "_ci_high"))
+    print("against the better baseline: {:+.1%} ({:+.1%} to {:+.1%})".format(*gain))
+    print(scoring.sentence(figures))
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ AHEAD = 256  # pictures taken up at a time: keeps all threads busy, and the firs
 
 EXAMPLES = """\
 examples:
-  python stages/predict.py photo.jpg
-  python stages/predict.py holiday/ 'more/*.png'     a folder with all below it, and a pattern
-  python stages/predict.py --json holiday/           one JSON object a line
+  python stages/predict.py data/generated/happy/*1.jpg       pictures
+  python stages/predict.py data/generated                    a folder, with all below it
+  python stages/predict.py --json 'data/prepared/test/*'     one JSON object a line
 
 score is the probability of happy. Exit status: 0, 1 if a file was no picture, 2 if nothing could be done.
 """
@@ -66,7 +66,7 @@ def predict(options: argparse.Namespace) -> int:
         try:
             picture = images.decode(Path(path), image_size)
         except images.Unusable as error:
-            return {"path": path, "error": f"not a picture: {error}"}
+            return {"path": path, "error": f"{error.reason}: {error}"}
         # One picture a call, so that its score does not depend on the files around it.
         score = float(session.run(["score"], {"pictures": picture[None]})[0][0])
         return {"path": path, "label": classes[score >= threshold], "score": score, "threshold": threshold}

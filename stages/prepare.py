@@ -1,109 +1,49 @@
 """Raw folders -> decode, filter, group, split -> data/prepared, with a manifest of every raw file."""
 
 import hashlib
-import os
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from happysad import CLASSES, duplicates, images
+from happysad import CLASSES, duplicates, images, quality, review
 from happysad.files import replacing, write_csv, write_json
-from happysad.params import Prepare, load
+from happysad.manifest import Picture, correct, find_files
+from happysad.params import QUALITIES, Params, Prepare, load
 from happysad.splits import SPLITS, assign
 from happysad.stage import run
 from happysad.workers import map_batches
 
-FEWEST = 10  # raw files a class; with fewer, a split is likely to stay empty
-
-
-@dataclass
-class Picture:
-    """A row of the manifest: one raw file, and what became of it."""
-
-    path: str  # relative to the source folder
-    label: str
-    source_split: str  # the ready-made split that it came in, or ""
-    status: str = ""
-    reason: str = ""
-    detail: str = ""
-    split: str = ""
-    group: str = ""  # the lowest id among like pictures
-    id: str = ""  # of the file's bytes; the prepared picture is <split>/<label>/<id>.png
-    format: str = ""
-    width: int | str = ""
-    height: int | str = ""
-
-    def reject(self, reason: str, detail: str) -> None:
-        self.status, self.reason, self.detail = "rejected", reason, detail
-
 
 def main(root: Path) -> None:
     params = load(root)
+    source = root / params.source
     pictures = find_files(root, params.source)
-    with replacing(root / "data/prepared") as folder:
-        usable, thumbnails = decode_all(pictures, root / params.source, folder, params.prepare)
-        groups = group_duplicates(usable, thumbnails)
-        ready = {p.source_split for p in pictures}
+    correct(pictures, root, params.corrections)
+    with replacing(root / "data/prepared") as folder, replacing(root / "metrics/plots/data") as pages:
+        usable, thumbnails = decode_all(pictures, source, folder, params)
+        groups, pairs = group_duplicates(usable, thumbnails)
         for members in groups:
-            choose(members, ready, params.prepare)
+            choose(members, {p.source_split for p in pictures}, params.prepare)
         check_splits(usable, params.source)
         store(usable, folder)
-        write_csv(folder / "manifest.csv", [asdict(p) for p in pictures])
-    counts = count(pictures, groups, params.prepare)
+        write_csv(folder / "manifest.csv", [row(p) for p in pictures])
+        review.write(pictures, pairs, source, folder, pages, params.prepare)
+    counts = count(pictures, groups, pairs, params.prepare)
     write_json(root / "metrics/data.json", counts)
-    print_summary(counts)
-
-
-# Raw files
-def find_files(root: Path, source: str) -> list[Picture]:
-    """Every file below the class folders, sorted by path. Raises ValueError where the layout is another."""
-    if not (root / source).is_dir():
-        raise ValueError(
-            f"params.yaml: source: {source} is not a folder: name one that holds happy/ and sad/"
-        )
-    ready = [split for split in SPLITS if (root / source / split).is_dir()]
-    if ready and "train" not in ready:
-        raise ValueError(
-            f"{source} holds {' and '.join(ready)}/ but no train/: add it, or use happy/ and sad/ alone"
-        )
-    pictures = []
-    for split in ready or [""]:
-        folder = Path(source, split)
-        entries = os.scandir(root / folder)
-        names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-        if names != sorted(CLASSES):
-            raise ValueError(
-                f"{folder} must hold the folders happy and sad alone; it holds {', '.join(names) or 'none'}"
-            )
-        for label in CLASSES:
-            files = list(walk(root / folder / label))
-            if len(files) < FEWEST:
-                raise ValueError(
-                    f"{folder / label} holds {len(files)} files: add pictures, {FEWEST} at the least"
-                )
-            pictures += [Picture(f.relative_to(root / source).as_posix(), label, split) for f in files]
-    return sorted(pictures, key=lambda p: p.path)
-
-
-def walk(folder: Path) -> Iterator[Path]:
-    """All files below ``folder``. A link to a folder counts as a file, since following it may not end."""
-    for parent, folders, names in os.walk(folder):
-        links = [name for name in folders if Path(parent, name).is_symlink()]
-        yield from (Path(parent, name) for name in names + links)
+    print_summary(counts, pictures)
 
 
 # Decode and filter
 def decode_all(
-    pictures: list[Picture], source: Path, folder: Path, params: Prepare
+    pictures: list[Picture], source: Path, folder: Path, params: Params
 ) -> tuple[list[Picture], np.ndarray]:
     """Fill in each row; return those of the usable pictures and their thumbnails, (n, height, width) uint8."""
     work = partial(decode_batch, source=source, folder=folder, params=params)
-    decoded = list(map_batches(work, pictures, "prepare"))
+    decoded = list(map_batches(work, pictures, "prepare", params.prepare.scheduler))
     pictures[:] = [picture for picture, _ in decoded]
     usable = [(picture, thumbnail) for picture, thumbnail in decoded if thumbnail is not None]
     if not usable:
@@ -111,33 +51,43 @@ def decode_all(
     return [picture for picture, _ in usable], np.stack([thumbnail for _, thumbnail in usable])
 
 
-def decode_batch(pictures: list[Picture], source: Path, folder: Path, params: Prepare) -> list:
+def decode_batch(pictures: list[Picture], source: Path, folder: Path, params: Params) -> list:
     return [(picture, decode(picture, source, folder, params)) for picture in pictures]
 
 
-def decode(picture: Picture, source: Path, folder: Path, params: Prepare) -> np.ndarray | None:
-    """Fill in the row and write ``folder``/<id>.png; return the thumbnail, or None for an unusable file."""
+def decode(picture: Picture, source: Path, folder: Path, params: Params) -> np.ndarray | None:
+    """Fill in the row and write ``folder``/<id>.png; return the thumbnail, or None for a rejected file."""
+    prepare = params.prepare
     try:
-        image, picture.format = images.read(source / picture.path, params.max_megapixels)
+        image, picture.format = images.read(source / picture.path, prepare.max_megapixels)
         picture.width, picture.height = image.size
         thumbnail = duplicates.thumbnail(image)
-        if min(image.size) < params.min_side:
-            raise images.Unusable("too_small", f"less than {params.min_side} pixels wide or high")
-        if thumbnail.std() < params.min_contrast:
+        picture.quality = quality.scores(image, prepare.image_size)
+        flags = quality.flags(picture.quality, params.quality)
+        picture.flags = " ".join(flags)
+        if min(image.size) < prepare.min_side:
+            raise images.Unusable("too_small", f"less than {prepare.min_side} pixels wide or high")
+        if thumbnail.std() < prepare.min_contrast:
             raise images.Unusable("blank", "one flat colour")
+        for flag in flags:
+            if flag in params.quality.reject:
+                raise images.Unusable(flag, f"quality.reject in params.yaml names {flag}")
     except images.Unusable as error:
         picture.reject(error.reason, str(error))
+    if picture.status == "rejected":  # just now, or by a correction
         return None
     with open(source / picture.path, "rb") as file:
         picture.id = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    pixels = Image.fromarray(images.squash(image, params.image_size))
+    pixels = Image.fromarray(images.squash(image, prepare.image_size))
     pixels.save(folder / f"{picture.id}.png", compress_level=1)  # level 6 is 3 times slower, 10% smaller
     return thumbnail
 
 
 # Group, choose, split
-def group_duplicates(pictures: list[Picture], thumbnails: np.ndarray) -> list[list[Picture]]:
-    """The groups of like pictures, the groups and their members in the order of ``pictures``."""
+def group_duplicates(
+    pictures: list[Picture], thumbnails: np.ndarray
+) -> tuple[list[list[Picture]], list[tuple[Picture, Picture, float]]]:
+    """The groups of like pictures in the order of ``pictures``, and the pairs with their similarity."""
     pairs = duplicates.find(thumbnails)
     groups = {}
     for picture, number in zip(pictures, duplicates.group(thumbnails, pairs), strict=True):
@@ -145,7 +95,7 @@ def group_duplicates(pictures: list[Picture], thumbnails: np.ndarray) -> list[li
     for members in groups.values():
         for picture in members:
             picture.group = min(p.id for p in members)
-    return list(groups.values())
+    return list(groups.values()), [(pictures[i], pictures[j], similarity) for i, j, similarity in pairs]
 
 
 def choose(members: list[Picture], ready: set[str], params: Prepare) -> None:
@@ -177,6 +127,13 @@ def check_splits(pictures: list[Picture], source: str) -> None:
 
 
 # Results
+def row(picture: Picture) -> dict:
+    """The picture as a line of the manifest: its scores as columns, empty where it could not be read."""
+    columns = asdict(picture)
+    scores = columns.pop("quality")
+    return columns | {name: scores.get(name, "") for name in QUALITIES}
+
+
 def store(pictures: list[Picture], folder: Path) -> None:
     """Move the PNGs of the kept to <split>/<label>/, and remove the others."""
     for split in SPLITS:
@@ -190,7 +147,12 @@ def store(pictures: list[Picture], folder: Path) -> None:
         left.unlink()
 
 
-def count(pictures: list[Picture], groups: list[list[Picture]], params: Prepare) -> dict:
+def count(
+    pictures: list[Picture],
+    groups: list[list[Picture]],
+    pairs: list[tuple[Picture, Picture, float]],
+    params: Prepare,
+) -> dict:
     """What metrics/data.json holds."""
     kept = [p for p in pictures if p.status == "kept"]
     return {
@@ -203,6 +165,9 @@ def count(pictures: list[Picture], groups: list[list[Picture]], params: Prepare)
         },
         "groups": len(groups),
         "largest_group": max(len(members) for members in groups),
+        "pairs_cut": sum(a.group != b.group for a, b, _ in pairs),  # by the bound on groups
+        "groups_with_both_labels": sum(len({p.label for p in members}) > 1 for members in groups),
+        "flagged": dict(sorted(Counter(flag for p in kept for flag in p.flags.split()).items())),
         "random_split_leak": random_split_leak([len(members) for members in groups], params),
     }
 
@@ -213,11 +178,14 @@ def random_split_leak(sizes: list[int], params: Prepare) -> float:
     return sum(n * (1 - (1 - train_share) ** (n - 1)) for n in sizes) / sum(sizes)
 
 
-def print_summary(counts: dict) -> None:
-    rejected = ", ".join(f"{n} {reason}" for reason, n in counts["rejected"].items())
+def print_summary(counts: dict, pictures: list[Picture]) -> None:
     splits = ", ".join(f"{sum(counts[split].values())} {split}" for split in SPLITS)
     print(f"{counts['raw']} files: {counts['kept']} kept ({splits})")
-    print(f"rejected: {rejected or 'none'}; why is in data/prepared/manifest.csv")
+    for reason, number in counts["rejected"].items():
+        first = next(p for p in pictures if p.reason == reason)
+        print(f"{number:6} {reason}, such as {first.path}: {first.detail}")
+    flagged = ", ".join(f"{number} {flag}" for flag, number in counts["flagged"].items())
+    print(f"flagged but kept: {flagged or 'none'}; all is told in data/prepared/manifest.csv")
     print(
         f"a split by file would have leaked {counts['random_split_leak']:.0%} of its test pictures into train"
     )

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from happysad import CLASSES, scoring
+from happysad import CLASSES, baseline, scoring
 from happysad.files import write_csv, write_json
 from happysad.fitting import calibrate, change, fit, make_deterministic, shuffle, step_seed
 from happysad.model import Split, build, predict, read_split, save
@@ -53,6 +53,7 @@ def main(root: Path) -> None:
             "threads": params.train.threads,
         },
     )
+    write_json(root / "models/baseline.json", baseline.fit(root / "data/prepared/train"))
     checkpoint.unlink()  # its place is taken by the model
 
 

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from hypothesis import settings
 from PIL import Image
+from ruamel.yaml import YAML
 
 PROJECT = Path(__file__).parents[1]
+settings.register_profile("steady", deadline=None)  # a busy machine is no failure
+settings.load_profile("steady")
 SMALL = {
     "generate": {"pictures_per_class": 50, "size": 48},
     "prepare": {"image_size": 32, "test_share": 0.25, "validation_share": 0.25},
@@ -17,11 +20,12 @@ SMALL = {
 
 def make_project(root: Path, **changes) -> Path:
     """``root`` with the project's params.yaml, each group updated by ``changes``."""
-    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    params = YAML(typ="safe").load(PROJECT / "params.yaml")
     for key, value in changes.items():
         params[key] = {**params[key], **value} if isinstance(value, dict) else value
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    (root / "data").mkdir(parents=True, exist_ok=True)
+    (root / "data/corrections.csv").write_text("path,label\n")
+    YAML().dump(params, root / "params.yaml")
     return root
 
 

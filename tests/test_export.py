@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-import yaml
 from conftest import PROJECT
 from PIL import Image
+from ruamel.yaml import YAML
 
 from happysad.files import read_json
 
@@ -135,7 +135,7 @@ def test_model_card_holds_the_measured_figures(finished):
             assert f"| {name} | {value if name == 'n' else format(value, '.3f')} |" in card
     assert f"| test | {data['test']['sad']} | {data['test']['happy']} |" in card
     assert f"{data['rejected']['unreadable']} unreadable" in card
-    front_matter = yaml.safe_load(card.split("---\n")[1])
+    front_matter = YAML(typ="safe").load(card.split("---\n")[1])
     figures = front_matter["model-index"][0]["results"][0]["metrics"]
     assert figures == [{"type": "accuracy", "value": test["accuracy"]}]
 

@@ -41,14 +41,6 @@ def test_input_is_the_files_pixels(split):
     assert {entry.name for entry in split.parent.iterdir()} == {split.name}  # the packed file has no name
 
 
-def test_evaluation_reads_the_same(split):
-    pictures, labels, files = model.read_split(split)
-    data, other_files = model.open_split(split, batch_size=5)
-    assert other_files == files
-    assert np.array_equal(np.concatenate([x for x, _ in data]), pictures)
-    assert np.array_equal(np.concatenate([y for _, y in data])[:, 0], labels)
-
-
 def test_the_wide_cnn():
     params = replace(
         load(PROJECT).model,

@@ -1,6 +1,6 @@
 import pytest
-import yaml
 from conftest import PROJECT, make_project
+from ruamel.yaml import YAML
 
 from happysad.params import load
 
@@ -15,15 +15,17 @@ def test_the_projects_own_params_are_valid():
         ({"train": {"epochs": 0}}, "train.epochs must lie between 1 and"),
         ({"train": {"epochs": 2.5}}, "train.epochs must be a whole number, not 2.5"),
         ({"train": {"epochs": True}}, "train.epochs must be a whole number"),
-        ({"train": {"learning_rate": "1e-3"}}, "train.learning_rate must be a number, not '1e-3'"),
+        ({"train": {"learning_rate": "0.001"}}, "train.learning_rate must be a number, not '0.001'"),
         ({"train": {"learning_rate": float("nan")}}, "train.learning_rate must lie between"),
         ({"train": {"epoch": 3}}, "unknown key train.epoch; known here: seed"),
-        ({"train": {"schedule": "step"}}, "train.schedule must be constant or cosine, not step"),
+        ({"train": {"schedule": "step"}}, "train.schedule knows constant, cosine, not 'step'"),
         ({"augment": {"mirror": 1}}, "augment.mirror must be true or false, not 1"),
-        ({"model": {"filters": []}}, "model.filters must be a list"),
+        ({"model": {"filters": 16}}, "model.filters must be a list"),
+        ({"quality": {"reject": ["dim"]}}, "quality.reject knows dark, light, blurry"),
+        ({"prepare": {"scheduler": 8786}}, "prepare.scheduler must be a text"),
         ({"model": {"filters": [16, 0]}}, "model.filters must lie between 1 and 4096, not 0"),
         ({"source": 3}, "source must be a text"),
-        ({"sauce": "x"}, "unknown key sauce; known here: source, generate"),
+        ({"sauce": "x"}, "unknown key sauce; known here: source, corrections"),
         ({"prepare": {"test_share": 0.5}}, "prepare.test_share must lie between"),
     ],
 )
@@ -42,16 +44,16 @@ def test_recipes_change_params_that_exist(tmp_path, recipe):
     for word in words[1::2]:
         key, value = word.split("=")
         group, name = key.split(".")
-        changes.setdefault(group, {})[name] = yaml.safe_load(value)
+        changes.setdefault(group, {})[name] = YAML(typ="safe").load(value)
     make_project(tmp_path, **changes)
     assert load(tmp_path)
 
 
 def test_a_missing_key_is_named(tmp_path):
     make_project(tmp_path)
-    params = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    params = YAML(typ="safe").load(tmp_path / "params.yaml")
     del params["train"]["epochs"]
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    YAML().dump(params, tmp_path / "params.yaml")
     with pytest.raises(ValueError, match=r"train\.epochs is missing"):
         load(tmp_path)
 

@@ -2,16 +2,24 @@
 
 import hashlib
 import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
-from conftest import draw, draw_folder, make_project
+from conftest import PROJECT, draw, draw_folder, make_project
 from PIL import Image
 
 import prepare
 from happysad.files import read_csv, read_json
+from happysad.params import load
 
 SHARES = {"test_share": 0.25, "validation_share": 0.25, "image_size": 32}
 
@@ -56,6 +64,9 @@ def test_clean_folders(project):
     stored = next(iter((project / "data/prepared/train/happy").glob("*.png")))
     assert Image.open(stored).size == (32, 32)
     assert not (project / "data/prepared.partial").exists()
+    pages = {page.stem for page in (project / "metrics/plots/data").iterdir()}
+    splits = {f"{split}_{label}" for split in ("train", "validation", "test") for label in ("happy", "sad")}
+    assert pages == splits | {"near_duplicates", "largest_groups", "rejected", "classes_and_sizes"}
 
 
 def test_same_bytes_again(project):
@@ -89,13 +100,11 @@ def test_odd_files(project):
     (happy / "empty.jpg").touch()
     (happy / "page.jpg").write_text("<html>")
     (happy / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
-    (happy / "tiny.png").write_bytes((happy / "1.jpg").read_bytes()[:0])
     draw(52, 15, 40).save(happy / "tiny.png")
     Image.new("RGB", (64, 64), (9, 99, 199)).save(happy / "blank.png")
     (happy / "loop.jpg").symlink_to("loop.jpg")
     (happy / "circle.d").symlink_to(".")
     os.mkfifo(happy / "fifo.jpg")
-    os.fsencode(happy / "x")
     rows = run(project)
     reasons = {name.removeprefix("happy/"): rows[name]["reason"] for name in rows if rows[name]["reason"]}
     assert reasons == {
@@ -114,6 +123,126 @@ def test_too_large(project):
     make_project(project, source="photos", prepare={**SHARES, "max_megapixels": 0.01})
     draw(60, 200, 60).save(project / "photos/happy/large.png")
     assert run(project)["happy/large.png"]["reason"] == "too_large"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_no_permission(project):
+    (project / "photos/happy/1.jpg").chmod(0)
+    prepare.main(project)
+    rows = {row["path"]: row for row in read_csv(project / "data/prepared/manifest.csv")}
+    assert (rows["happy/1.jpg"]["reason"], rows["happy/1.jpg"]["detail"]) == (
+        "unreadable",
+        "Permission denied",
+    )
+
+
+def test_corrections(project):
+    (project / "photos/sad/both.jpg").write_bytes((project / "photos/happy/6.jpg").read_bytes())
+    corrections = ["path,label", "happy/1.jpg,sad", "sad/100.jpg,reject", "sad/both.jpg,happy"]
+    (project / "data/corrections.csv").write_text("\n".join(corrections))
+    rows = run(project)
+    assert (rows["happy/1.jpg"]["label"], rows["happy/1.jpg"]["corrected"]) == ("sad", "sad")
+    assert list((project / "data/prepared").glob(f"*/sad/{rows['happy/1.jpg']['id']}.png"))
+    assert rows["sad/100.jpg"]["reason"] == "by_correction"
+    assert {rows["happy/6.jpg"]["reason"], rows["sad/both.jpg"]["reason"]} == {"", "exact_duplicate"}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("happy/1.jpg,angry", "line 2: label must be happy, sad or reject, not 'angry'"),
+        ("happy/none.jpg,sad", "line 2: the source folder has no file happy/none.jpg"),
+        ("happy/1.jpg", "line 2: label must be"),
+    ],
+)
+def test_a_correction_that_fits_nothing(project, line, message):
+    (project / "data/corrections.csv").write_text(f"path,label\n{line}\n")
+    with pytest.raises(ValueError, match=r"^data/corrections\.csv, ") as error:
+        prepare.main(project)
+    assert message in str(error.value)
+
+
+def test_quality(project):
+    happy = project / "photos/happy"
+    draw(70).point(lambda level: level // 4).save(happy / "dark.png")
+    draw(71, 400, 100).save(happy / "wide.png")
+    draw(72).resize((15, 12)).resize((600, 480), Image.Resampling.BICUBIC).save(happy / "blurry.png")
+    rows = run(project)
+    flags = {name: rows[f"happy/{name}.png"]["flags"].split() for name in ("dark", "wide", "blurry")}
+    assert "dark" in flags["dark"]
+    assert "odd_aspect_ratio" in flags["wide"]
+    assert "blurry" in flags["blurry"]
+    assert {rows[f"happy/{name}.png"]["status"] for name in flags} == {"kept"}
+    assert 0 < float(rows["happy/dark.png"]["dark"]) < 0.35
+    make_project(project, source="photos", prepare=SHARES, quality={"reject": ["dark"]})
+    rows = run(project)
+    assert rows["happy/dark.png"]["reason"] == "dark"
+    assert rows["happy/wide.png"]["status"] == "kept"
+
+
+def test_a_killed_run_leaves_nothing_half_made(project):
+    script = PROJECT / "stages/prepare.py"
+    for seed in range(500, 700):
+        draw(seed, 400, 300).save(project / f"photos/happy/{seed}.jpg")
+    running = subprocess.Popen([sys.executable, script, "--root", project], start_new_session=True)
+    while not any((project / "data").glob("prepared.partial/*.png")):
+        assert running.poll() is None
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not (project / "data/prepared").exists()
+    prepare.main(project)
+    assert not (project / "data/prepared.partial").exists()
+
+
+def test_a_dask_cluster_gives_the_same_though_a_worker_dies(project):
+    """A real scheduler and two worker processes, one of which is killed while it works."""
+    for seed in range(500, 900):
+        draw(seed, 300, 200).save(project / f"photos/happy/{seed}.jpg")
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "stages"), "OMP_NUM_THREADS": "1"}
+    command_line = Path(sys.executable).with_name("dask")
+    scheduler_file = project / "scheduler.json"
+    started = []
+
+    def start(*command) -> subprocess.Popen:
+        words = [command_line, *command, "--scheduler-file", scheduler_file]
+        started.append(
+            subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+        )
+        return started[-1]
+
+    try:
+        start("scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0")
+        while not scheduler_file.exists():
+            time.sleep(0.05)
+        workers = [start("worker", "--nthreads", "1", "--no-dashboard", "--no-nanny") for _ in range(2)]
+        address = read_json(scheduler_file)["address"]
+        make_project(project, source="photos", prepare={**SHARES, "scheduler": address})
+        threading.Thread(target=kill_at_work, args=(workers[0], project)).start()
+        prepare.main(project)
+        assert workers[0].wait(10) == -signal.SIGKILL
+        assert workers[1].poll() is None
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    found = {f: d for f, (d, _) in snapshot(project / "data/prepared").items()}
+    make_project(project, source="photos", prepare=SHARES)
+    prepare.main(project)
+    assert {f: d for f, (d, _) in snapshot(project / "data/prepared").items()} == found
+
+
+def kill_at_work(worker: subprocess.Popen, project: Path) -> None:
+    while not any((project / "data").glob("prepared.partial/*.png")):
+        time.sleep(0.01)
+    worker.kill()
+
+
+def test_no_scheduler_is_one_line(project):
+    make_project(project, source="photos", prepare={**SHARES, "scheduler": "tcp://127.0.0.1:9"})
+    patience = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
+    with patience, pytest.raises(OSError, match=r"127\.0\.0\.1:9"):
+        prepare.main(project)
 
 
 def test_growing_never_moves_a_picture(project):
@@ -179,7 +308,7 @@ def test_a_source_that_cannot_serve(project, spoil, message):
 
 
 def test_leak_of_a_random_split():
-    params = prepare.Prepare(1, 32, 0.2, 0.3, 64, 16, 2)
+    params = replace(load(PROJECT).prepare, validation_share=0.2, test_share=0.3)
     rng = np.random.default_rng(0)
     sizes, leaked, tested = [1, 1, 2, 3, 5], 0, 0
     groups = np.repeat(np.arange(5), sizes)

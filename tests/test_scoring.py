@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn import metrics as judge
+from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 
 from happysad import scoring
@@ -88,3 +90,47 @@ def test_platt_stays_finite_and_keeps_the_order():
     slope, _ = scoring.platt(labels, np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9]))
     assert 0 < slope < 100
     assert scoring.platt(labels, np.array([0.9, 0.8, 0.7, 0.3, 0.2, 0.1])) == (1, 0)
+
+
+@given(answers())
+def test_ece(answers):
+    labels, scores = answers
+    share, mean = calibration_curve(labels, scores, n_bins=10, strategy="quantile")
+    edges = np.percentile(scores, np.linspace(0, 100, 11))
+    sizes = np.bincount(np.searchsorted(edges[1:-1], scores))
+    expected = np.sum(sizes[sizes > 0] * np.abs(share - mean)) / len(labels)
+    assert scoring.ece(labels, scores) == pytest.approx(expected, abs=1e-9)
+    assert sum(row["n"] for row in scoring.reliability(labels, scores)) == len(labels)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=80))
+def test_mcnemar(pairs):
+    first, second = np.array(pairs).T
+    only, either = int((first & ~second).sum()), int((first != second).sum())
+    expected = binomtest(only, either).pvalue if either else 1
+    assert scoring.mcnemar(first, second) == pytest.approx(expected, abs=1e-9)
+
+
+def test_intervals_by_group():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 200)
+    scores = np.clip(0.5 + 0.15 * (2 * labels - 1) + rng.normal(0, 0.2, 200), 0.01, 0.99)
+    alone = scoring.intervals(labels, scores, 0.5, np.arange(200))
+    assert alone == scoring.intervals(labels, scores, 0.5, np.arange(200))
+    for name, value in scoring.overall(labels, scores, 0.5).items():
+        assert alone[f"{name}_ci_low"] < value < alone[f"{name}_ci_high"]
+    # DeLong's standard error of the area is what the bootstrap estimates.
+    happy, sad = scores[labels == 1], scores[labels == 0]
+    above = (happy[:, None] > sad).astype(float)
+    error = np.sqrt(above.mean(axis=1).var() / len(happy) + above.mean(axis=0).var() / len(sad))
+    width = alone["roc_auc_ci_high"] - alone["roc_auc_ci_low"]
+    assert width == pytest.approx(2 * scoring.Z * error, rel=0.15)
+    # Four copies of each picture tell no more than one, where they count as a group.
+    copies = scoring.intervals(np.repeat(labels, 4), np.repeat(scores, 4), 0.5, np.repeat(np.arange(200), 4))
+    assert copies["roc_auc_ci_high"] - copies["roc_auc_ci_low"] == pytest.approx(width, rel=0.1)
+
+
+def test_uncalibrated_undoes_platt():
+    scores = np.linspace(0.05, 0.95, 19)
+    calibrated = 1 / (1 + np.exp(-(2.5 * scoring.logit(scores) - 0.3)))
+    assert scoring.uncalibrated(calibrated, 2.5, -0.3) == pytest.approx(scores)

@@ -8,9 +8,10 @@ three tests of rising cost, each on the pairs that the one before let through:
    DCT, so the even part plus or minus the odd part compares with a picture or with its mirror image;
 2. tangent distance (Simard, LeCun and Denker, 1993): correlation with the best mixture of a picture
    and its derivatives by shift and stretch, which forgives a crop to first order;
-3. registration by Gauss-Newton steps (Lucas and Kanade, 1981), coarse and then fine, and correlation
-   of the Laplacians where both overlap. The Laplacian leaves out what strangers share, such as a white
-   background or the layout of a face, and keeps the detail that tells them apart.
+3. registration by Gauss-Newton steps on the mean of both pictures' slopes (Benhimane and Malis, 2004),
+   coarse and then fine, and correlation of the Laplacians where both overlap. The Laplacian leaves out
+   what strangers share, such as a white background or the layout of a face, and keeps the detail that
+   tells them apart.
 """
 
 from collections.abc import Iterator
@@ -19,12 +20,13 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 SIDE = 32  # pixels
 LOW, COARSE, FINE = 10, 12, 24  # DCT coefficients per axis in tests 1 and 2, and in 3
-ALIKE, TANGENT, ALIGNED, CONFIRMED = 0.74, 0.945, 0.8, 0.92  # the least correlation in each test
+ALIKE, AHEAD, TANGENT, ALIGNED, CONFIRMED = 0.74, 0.89, 0.95, 0.8, 0.92  # the least correlations, in order
 RESEMBLES = 0.7  # the least similarity of a member of a group to its representative
-ROWS = 128  # pictures compared with all others at a time: bounds memory
+CELLS, BATCH = 2**22, 2**11  # pairs at a time in test 1, and in the later ones: bound memory
 
 
 class Pair(NamedTuple):
@@ -35,10 +37,10 @@ class Pair(NamedTuple):
 
 def thumbnail(picture: Image.Image) -> np.ndarray:
     """The (32, 32) uint8 grey thumbnail of an RGB picture."""
-    small = picture.resize((SIDE, SIDE), Image.Resampling.HAMMING, reducing_gap=2)
-    return np.asarray(small.convert("L"))
+    return np.asarray(picture.convert("L").resize((SIDE, SIDE), Image.Resampling.HAMMING, reducing_gap=2))
 
 
+@threadpool_limits.wrap(limits=1)  # for products this small, more threads only wait for one another
 def find(thumbnails: np.ndarray) -> list[Pair]:
     """Near-duplicate pairs among (n, 32, 32) uint8 thumbnails, sorted, first < second.
 
@@ -98,18 +100,32 @@ def _candidates(thumbnails: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray
     even, odd = _parts(
         coefficients / np.maximum(np.linalg.norm(coefficients, axis=(1, 2), keepdims=True), 1e-6)
     )
-    for top in range(0, len(even), ROWS):
-        rows = slice(top, top + ROWS)
-        even_product, odd_product = even[rows] @ even[top:].T, odd[rows] @ odd[top:].T
-        found = []
-        for r, (even_tangent, odd_tangent) in enumerate(zip(*_tangents(coefficients[rows]), strict=True)):
-            e, o = even_product[r, r + 1 :], odd_product[r, r + 1 :]
-            alike = np.flatnonzero(e + np.abs(o) >= ALIKE)
-            sign, b = np.sign(o[alike]), top + r + 1 + alike
-            part = even[b] @ even_tangent + sign[:, None] * (odd[b] @ odd_tangent)
-            near = np.square(part).sum(1) >= TANGENT**2
-            found.append((np.full(near.sum(), top + r), b[near], sign[near] < 0))
-        yield tuple(np.concatenate(x) for x in zip(*found, strict=True))
+    even_tangents, odd_tangents = _tangents(coefficients)
+    rows = max(1, CELLS // len(even))
+    for top in range(0, len(even), rows):
+        even_product, odd_product = (x[top : top + rows] @ x[top:].T for x in (even, odd))
+        alike = np.flatnonzero(even_product + np.abs(odd_product) >= ALIKE)
+        a, b = np.divmod(alike, even_product.shape[1])
+        alike, a, b = (x[a < b] for x in (alike, a, b))
+        sign = np.sign(odd_product.ravel()[alike])[:, None]
+        a, b = a + top, b + top
+        ahead = np.empty((len(a), 5), np.float32)
+        for row, part in _runs(a):
+            ahead[part] = even[b[part]] @ even_tangents[row] + sign[part] * (odd[b[part]] @ odd_tangents[row])
+        ahead = _norm(ahead)
+        passed = np.flatnonzero(ahead >= AHEAD)
+        for k in range(0, len(passed), BATCH):
+            p = passed[k : k + BATCH]
+            back = np.einsum("pc,pck->pk", even[a[p]], even_tangents[b[p]])
+            back += sign[p] * np.einsum("pc,pck->pk", odd[a[p]], odd_tangents[b[p]])
+            p = p[np.maximum(ahead[p], _norm(back)) >= TANGENT]
+            yield a[p], b[p], sign[p, 0] < 0
+
+
+def _runs(sorted_values: np.ndarray) -> Iterator[tuple[int, slice]]:
+    """Each value with the slice that holds it."""
+    values, starts = np.unique(sorted_values, return_index=True)
+    return zip(values, map(slice, starts, [*starts[1:], len(sorted_values)]), strict=True)
 
 
 def _tangents(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,6 +136,10 @@ def _tangents(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     vectors[:, 0, 0] = 0
     q = np.linalg.qr(vectors.reshape(-1, LOW * LOW, 5))[0]
     return _parts(q.reshape(-1, LOW, LOW, 5))
+
+
+def _norm(vectors: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.square(vectors).sum(-1))
 
 
 def _parts(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

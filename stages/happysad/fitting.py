@@ -26,6 +26,12 @@ def make_deterministic(params: Train) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(params.threads)
     tf.config.threading.set_inter_op_parallelism_threads(params.threads)
     tf.config.experimental.enable_op_determinism()
+    start_afresh(params)
+
+
+def start_afresh(params: Train) -> None:
+    """Before each model: its first weights and the names of its layers depend on no other."""
+    keras.backend.clear_session()
     keras.utils.set_random_seed(params.seed)
 
 

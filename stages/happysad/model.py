@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from happysad import CLASSES
@@ -71,33 +70,6 @@ def predict(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
     """Scores float (n,) of uint8 pictures (n, image_size, image_size, 3)."""
     batches = np.array_split(pictures, math.ceil(len(pictures) / 256))
     return np.concatenate([model.predict_on_batch(batch) for batch in batches])[:, 0].astype(float)
-
-
-def open_split(folder: Path, batch_size: int) -> tuple[tf.data.Dataset, list[str]]:
-    """Batches of uint8 pictures (batch, image_size, image_size, 3) and labels (batch, 1), and the files' paths.
-
-    Decoded in the first pass and kept in memory, in the order of the paths.
-    """
-    image_size = keras.utils.load_img(next(folder.glob("*/*.png"))).size
-    files = keras.utils.image_dataset_from_directory(
-        folder,
-        class_names=CLASSES,
-        label_mode="binary",
-        image_size=image_size,
-        batch_size=None,
-        shuffle=False,
-        verbose=False,
-    )
-    # uint8, since float32 would take four times the memory for the same values
-    data = files.map(lambda picture, label: (tf.cast(picture, tf.uint8), label)).cache()
-    return data.batch(batch_size).prefetch(2), files.file_paths
-
-
-def answers(model: keras.Model, data: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (n,) int, 1 for happy, and scores (n,) float of the batches in ``data``, in their order."""
-    labels = np.concatenate([labels for _, labels in data])
-    scores = model.predict(data, verbose=0)
-    return labels[:, 0].astype(int), scores[:, 0].astype(float)
 
 
 def save(model: keras.Model, path: Path) -> None:

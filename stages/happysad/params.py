@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
-import yaml
+from ruamel.yaml import YAML, YAMLError  # as DVC reads it: 1e-5 is a number
 
 
 def between(low: float, high: float) -> Any:
@@ -13,10 +13,12 @@ def between(low: float, high: float) -> Any:
 
 
 def one_of(*choices: str) -> Any:
+    """A field whose text, or each of whose texts, is one of these."""
     return field(metadata={"choices": choices})
 
 
 SEED = (0, 2**32 - 1)
+QUALITIES = ("dark", "light", "blurry", "low_information", "odd_aspect_ratio", "too_small")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,18 @@ class Prepare:
     max_megapixels: float = between(0.01, 1000)
     min_side: int = between(1, 10_000)
     min_contrast: float = between(0, 128)
+    scheduler: str | None = field()
+
+
+@dataclass(frozen=True)
+class Quality:
+    dark: float = between(0, 1)
+    light: float = between(0, 1)
+    blurry: float = between(0, 1)
+    low_information: float = between(0, 1)
+    odd_aspect_ratio: float = between(0, 1)
+    too_small: float = between(0, 1)
+    reject: tuple[str, ...] = one_of(*QUALITIES)
 
 
 @dataclass(frozen=True)
@@ -90,8 +104,10 @@ class Export:
 @dataclass(frozen=True)
 class Params:
     source: str
+    corrections: str
     generate: Generate
     prepare: Prepare
+    quality: Quality
     model: Model
     augment: Augment
     train: Train
@@ -102,8 +118,8 @@ class Params:
 def load(root: Path) -> Params:
     """Read ``root``/params.yaml. Raises ValueError that names the key of a missing, unknown or absurd value."""
     try:
-        values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        values = YAML(typ="safe").load(root / "params.yaml")
+    except YAMLError as error:
         raise ValueError(f"params.yaml is not valid YAML: {' '.join(str(error).split())}") from None
     return _group("", Params, values)
 
@@ -130,17 +146,21 @@ def _group(key: str, record: type, values: Any) -> Any:
 def _value(key: str, kind: Any, limits: Any, value: Any) -> Any:
     if hasattr(kind, "__dataclass_fields__"):
         return _group(key, kind, value)
-    if kind == tuple[int, ...]:
-        if not isinstance(value, list) or not value:
-            raise ValueError(f"params.yaml: {key} must be a list such as [16, 32, 16], not {value!r}")
-        return tuple(_value(key, int, limits, v) for v in value)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"params.yaml: {key} must be a list, not {value!r}")
+        return tuple(_value(key, get_args(kind)[0], limits, v) for v in value)
+    if kind == str | None:
+        if value is None:
+            return None
+        kind = str
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
         wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
         raise ValueError(f"params.yaml: {key} must be {wanted}, not {value!r}")
     if "choices" in limits and value not in limits["choices"]:
-        raise ValueError(f"params.yaml: {key} must be {' or '.join(limits['choices'])}, not {value}")
+        raise ValueError(f"params.yaml: {key} knows {', '.join(limits['choices'])}, not {value!r}")
     if "low" in limits and not limits["low"] <= value <= limits["high"]:
         raise ValueError(
             f"params.yaml: {key} must lie between {limits['low']} and {limits['high']}, not {value}"

@@ -5,12 +5,23 @@ and an answer is happy where score >= threshold. Positive is happy.
 """
 
 import math
+from collections.abc import Iterator
+from statistics import NormalDist
 
 import numpy as np
 
+from happysad import CLASSES
+
+Z = NormalDist().inv_cdf(0.975)  # of a two-sided 95% interval
+
 
 def metrics(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
-    """Flat figures for test.json; proportions come with their 95% Wilson interval as _ci_low and _ci_high."""
+    """Flat figures; proportions come with their 95% Wilson interval as _ci_low and _ci_high."""
+    return proportions(labels, scores, threshold) | overall(labels, scores, threshold)
+
+
+def proportions(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
+    """The figures that are a share of answers, with their Wilson intervals."""
     happy, said_happy = labels == 1, scores >= threshold
     right = happy == said_happy
     figures = {"n": len(labels), "prevalence": float(happy.mean())}
@@ -19,21 +30,81 @@ def metrics(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[st
         "precision": right[said_happy],
         "recall": right[happy],
         "specificity": right[~happy],
+        "accuracy_at_half": happy == (scores >= 0.5),
     }.items():
-        low, high = wilson(int(part.sum()), len(part))
-        share = float(part.mean()) if len(part) else 0.0
-        figures |= {name: share, f"{name}_ci_low": low, f"{name}_ci_high": high}
-    precision, recall = figures["precision"], figures["recall"]
-    figures["balanced_accuracy"] = (recall + figures["specificity"]) / 2
-    figures["f1"] = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    figures["roc_auc"] = roc_auc(labels, scores)
-    figures["average_precision"] = average_precision(labels, scores)
-    figures["brier"] = float(np.mean((scores - labels) ** 2))
-    figures["log_loss"] = log_loss(labels, scores)
+        figures |= proportion(name, part)
     return figures
 
 
-def wilson(hits: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
+def sentence(figures: dict[str, float]) -> str:
+    """test.json in one plain sentence."""
+    always = CLASSES[abs(figures["majority_accuracy"] - figures["prevalence"]) < 1e-9]
+    return (
+        f"{figures['accuracy']:.1%} right ({figures['accuracy_ci_low']:.1%} to {figures['accuracy_ci_high']:.1%}) "
+        f"on {figures['n']} pictures that the model never saw; always answering {always}: "
+        f"{figures['majority_accuracy']:.1%}; logistic regression on 16x16 grey pixels: "
+        f"{figures['logistic_accuracy']:.1%}."
+    )
+
+
+def proportion(name: str, part: np.ndarray) -> dict[str, float]:
+    """The share of True in ``part`` (n,) as ``name``, with its interval; 0 of none."""
+    low, high = wilson(int(part.sum()), len(part))
+    share = float(part.mean()) if len(part) else 0.0
+    return {name: share, f"{name}_ci_low": low, f"{name}_ci_high": high}
+
+
+def overall(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
+    """The figures that are no proportion of independent answers, so that Wilson does not fit them."""
+    happy, said_happy = labels == 1, scores >= threshold
+    both = int((happy & said_happy).sum())
+    return {
+        "balanced_accuracy": float((said_happy[happy].mean() + 1 - said_happy[~happy].mean()) / 2),
+        "f1": 2 * both / int(happy.sum() + said_happy.sum()),
+        "roc_auc": roc_auc(labels, scores),
+        "average_precision": average_precision(labels, scores),
+        "brier": float(np.mean((scores - labels) ** 2)),
+        "ece": ece(labels, scores),
+        "log_loss": log_loss(labels, scores),
+    }
+
+
+def intervals(
+    labels: np.ndarray, scores: np.ndarray, threshold: float, groups: np.ndarray
+) -> dict[str, float]:
+    """The figures of ``overall`` with their 95% intervals, by the bootstrap over ``groups`` (n,)."""
+    draws = [overall(labels[i], scores[i], threshold) for i in resamples(labels, groups)]
+    figures = {}
+    for name, found in overall(labels, scores, threshold).items():
+        values = np.array([draw[name] for draw in draws])
+        if name == "ece":  # it counts noise as error, and resampling adds as much again: take that out
+            values = np.maximum(values - values.mean() + found, 0)
+        low, high = percentiles(values)
+        figures |= {name: found, f"{name}_ci_low": low, f"{name}_ci_high": high}
+    return figures
+
+
+def percentiles(values: np.ndarray) -> tuple[float, float]:
+    """The 95% interval of bootstrap ``values`` (resamples,)."""
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def resamples(
+    labels: np.ndarray, groups: np.ndarray, times: int = 1000, seed: int = 1
+) -> Iterator[np.ndarray]:
+    """Yield indices of pictures, whole groups drawn with replacement; each resample holds both classes."""
+    _, number = np.unique(groups, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    while times:
+        drawn = rng.integers(number.max() + 1, size=number.max() + 1)
+        index = np.repeat(np.arange(len(labels)), np.bincount(drawn, minlength=len(drawn))[number])
+        if labels[index].any() and not labels[index].all():
+            times -= 1
+            yield index
+
+
+def wilson(hits: int, n: int, z: float = Z) -> tuple[float, float]:
     """The score interval for a proportion (Wilson 1927), 95% by default; (0, 1) where n is 0."""
     if n == 0:
         return 0.0, 1.0
@@ -79,6 +150,45 @@ def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
     """The area under the steps of the precision-recall curve, without interpolation."""
     precision, recall = precision_recall_curve(labels, scores)
     return float(np.sum(np.diff(recall, prepend=0) * precision))
+
+
+def reliability(labels: np.ndarray, scores: np.ndarray) -> list[dict]:
+    """The bins of ``mass_bins``: n, mean score, and the share that is happy with its interval, of each."""
+    which = mass_bins(scores)
+    return [
+        {
+            "score": float(scores[which == b].mean()),
+            **proportion("share_happy", labels[which == b]),
+            "n": int((which == b).sum()),
+        }
+        for b in np.unique(which)
+    ]
+
+
+def ece(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Expected calibration error: the distance of mean score and share of happy, averaged over the bins."""
+    return float(np.abs(np.bincount(mass_bins(scores), scores - labels)).sum() / len(labels))
+
+
+def mass_bins(scores: np.ndarray, bins: int = 10) -> np.ndarray:
+    """The bin (n,) of each score: as many scores in each, but equal scores in one."""
+    edges = np.quantile(scores, np.linspace(0, 1, bins + 1))
+    return np.searchsorted(edges[1:-1], scores)
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
+    """Two-sided exact p-value that two classifiers, right where ``first`` and ``second`` (n,) say, err alike.
+
+    McNemar (1947): of the pictures on which just one is right, how many are the first's is a coin's count.
+    """
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    n, k = only_first + only_second, min(only_first, only_second)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n)
+
+
+def uncalibrated(scores: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """The scores before ``platt``'s slope and intercept were applied."""
+    return 1 / (1 + np.exp(-(logit(scores) - intercept) / slope))
 
 
 def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:

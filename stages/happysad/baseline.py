@@ -1,0 +1,56 @@
+"""What a picture classifier must beat: the majority class, and logistic regression on 16x16 grey pixels."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from happysad import CLASSES
+
+SIDE = 16
+PENALTY = 0.01  # of the squared weights, per picture
+
+
+def features(pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """uint8 pictures (height, width, 3) -> (n, 256) grey values in [0, 1], each the mean of its area."""
+    grey = [Image.fromarray(p).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX) for p in pictures]
+    return np.stack([np.asarray(g, float).ravel() for g in grey]) / 255
+
+
+def fit(folder: Path) -> dict:
+    """The majority class of the PNGs in ``folder``/{sad,happy}, weights (256,) and bias of the regression.
+
+    Ridge-penalised on standardised features, by Newton's method (iteratively reweighted least squares).
+    """
+    files = [
+        (file, label) for label, name in enumerate(CLASSES) for file in sorted((folder / name).glob("*.png"))
+    ]
+    labels = np.array([label for _, label in files])
+    x = features(np.asarray(Image.open(file)) for file, _ in files)
+    mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
+    x = np.column_stack([(x - mean) / spread, np.ones(len(x))])
+    penalty = np.full(x.shape[1], PENALTY * len(x))
+    penalty[-1] = 0  # of the bias
+    w = np.zeros(x.shape[1])
+    for _ in range(25):
+        p = 1 / (1 + np.exp(-(x @ w)))
+        gradient = x.T @ (p - labels) + penalty * w
+        hessian = (x.T * (p * (1 - p))) @ x + np.diag(penalty)
+        step = np.linalg.solve(hessian, gradient)
+        w -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    weights = w[:-1] / spread
+    bias = w[-1] - weights @ mean
+    # rounded, so that the last bits of a matrix product do not change the file.
+    return {
+        "majority": CLASSES[int(labels.mean() >= 0.5)],
+        "weights": weights.round(6).tolist(),
+        "bias": round(float(bias), 6),
+    }
+
+
+def scores(baseline: dict, pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """(n,) the logistic regression's probability of happy."""
+    return 1 / (1 + np.exp(-(features(pictures) @ np.array(baseline["weights"]) + baseline["bias"])))

@@ -1,0 +1,86 @@
+"""Pages for a person's eyes: what was kept, what was taken for a copy, what was thrown away."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from happysad import CLASSES, images
+from happysad.manifest import Picture
+from happysad.params import Prepare
+from happysad.sheets import sheet
+from happysad.splits import SPLITS
+
+MOST = 48  # pictures on a sheet
+
+
+def write(
+    pictures: list[Picture],
+    pairs: list[tuple[Picture, Picture, float]],
+    source: Path,
+    prepared: Path,
+    pages: Path,
+    params: Prepare,
+) -> None:
+    """Write the sheets and the chart to ``pages``; ``pairs`` are near-duplicates and their similarity."""
+
+    def page(name: str, title: str, tiles: list[np.ndarray], captions: list[str], columns: int) -> None:
+        sheet(tiles, captions, columns, title).save(pages / f"{name}.jpg", quality=85)
+
+    def raw(picture: Picture) -> np.ndarray:
+        image, _ = images.read(source / picture.path, params.max_megapixels)
+        image.thumbnail((384, 128), Image.Resampling.BILINEAR, reducing_gap=2)
+        return np.asarray(image)
+
+    for split in SPLITS:
+        for label in CLASSES:
+            kept = [p for p in pictures if (p.split, p.label) == (split, label)]
+            some = sorted(kept, key=lambda p: p.id)[:MOST]  # ids are hashes: as good as drawn at random
+            title = f"{split}, {label}, as the model sees them: {len(some)} of {len(kept)}"
+            tiles = [np.asarray(Image.open(prepared / split / label / f"{p.id}.png")) for p in some]
+            page(f"{split}_{label}", title, tiles, [f"{p.path}\n{p.flags}" for p in some], 8)
+
+    doubtful = sorted((p for p in pairs if p[0].id != p[1].id), key=lambda p: p[2])[: MOST // 2]
+    title = f"near-duplicates side by side: the least alike {len(doubtful)} of {len(pairs)} pairs"
+    shown = [(p, f"{p.path}\nsimilarity {similarity:.3f}") for *pair, similarity in doubtful for p in pair]
+    page("near_duplicates", title, [raw(p) for p, _ in shown], [caption for _, caption in shown], 4)
+
+    sizes = Counter(p.group for p in pictures if p.group)
+    largest = {group for group, size in sizes.most_common(6) if size > 1}
+    members = sorted((p for p in pictures if p.group in largest), key=lambda p: (-sizes[p.group], p.group))
+    shown = members[:MOST]
+    captions = [f"{sizes[p.group]} alike, {p.group[:6]}\n{p.path}" for p in shown]
+    page("largest_groups", "the largest groups of copies", [raw(p) for p in shown], captions, 4)
+
+    others = ("", "unreadable", "too_large", "exact_duplicate", "near_duplicate")
+    rejected = [p for p in pictures if p.reason not in others]
+    shown = sorted(rejected, key=lambda p: (p.reason, p.group, p.path))[:MOST]
+    captions = [f"{p.reason}\n{p.path}\n{p.detail}" for p in shown]
+    title = f"rejected though readable: {len(shown)} of {len(rejected)}"
+    page("rejected", title, [raw(p) for p in shown], captions, 4)
+
+    chart(pictures).savefig(pages / "classes_and_sizes.png", dpi=100, metadata={"Software": None})
+
+
+def chart(pictures: list[Picture]) -> Figure:
+    """Kept pictures by split and class, and how large the raw ones are."""
+    figure = Figure((10, 4), layout="constrained")
+    bars, sizes = figure.subplots(1, 2)
+    kept = [p for p in pictures if p.status == "kept"]
+    counts = Counter((p.split, p.label) for p in kept)
+    for label, offset, colour in zip(CLASSES, (-0.2, 0.2), ("#1f5fa8", "#d9730d"), strict=True):
+        heights = [counts[split, label] for split in SPLITS]
+        drawn = bars.bar(np.arange(len(SPLITS)) + offset, heights, 0.38, color=colour, label=label)
+        bars.bar_label(drawn)
+        sides = [min(p.width, p.height) for p in kept if p.label == label]
+        edges = np.geomspace(8, 8192, 31)
+        sizes.hist(np.clip(sides, 8, 8191), edges, histtype="step", color=colour, label=label)
+    bars.set(title="Kept pictures", xticks=range(len(SPLITS)), xticklabels=SPLITS, ylabel="pictures")
+    sizes.set(title="Their size in the source", xscale="log", xlabel="short side, pixels", ylabel="pictures")
+    sizes.set_xticks([16, 64, 256, 1024, 4096], ["16", "64", "256", "1024", "4096"])
+    for axes in (bars, sizes):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    return figure
