@@ -125,7 +125,7 @@ def change(pictures: tf.Tensor, params: Augment, seed: tf.Tensor) -> tf.Tensor:
     """uint8 pictures (batch, side, side, 3) -> the same, each changed at random; ``seed`` is two ints.
 
     One affine map does what Keras' RandomFlip, RandomRotation, RandomZoom and RandomTranslation do: pictures
-    are interpolated once and not three times, at a fifth of the cost. Without state, a seed says it all.
+    are interpolated once and not three times, at a third of the cost. Without state, a seed says it all.
     """
     if not any(astuple(params)):
         return pictures
