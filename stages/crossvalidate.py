@@ -10,16 +10,17 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides notes about absent GPUs; errors come as exceptions
 
-import keras
 import numpy as np
 
 from happysad import CLASSES, scoring
 from happysad.files import read_csv, write_csv, write_json
-from happysad.fitting import calibrate, fit, make_deterministic
+from happysad.fitting import calibrate, fit, make_deterministic, start_afresh
 from happysad.model import Split, build, predict, read_split
 from happysad.params import Crossvalidate, Params, load
 from happysad.splits import position
 from happysad.stage import run
+
+FREE = ("roc_auc", "average_precision", "brier", "ece", "log_loss")  # of a threshold, which differs by fold
 
 
 def main(root: Path) -> None:
@@ -35,7 +36,7 @@ def main(root: Path) -> None:
         row["id"]: row for row in read_csv(root / "data/prepared/manifest.csv") if row["status"] == "kept"
     }
     pictures = [kept[Path(file).stem] for file in data.files]
-    groups = [picture["group"] for picture in pictures]
+    groups = np.array([picture["group"] for picture in pictures])
     folds = deal(data.labels, groups, params.crossvalidate)
 
     scores, thresholds = np.zeros(len(folds)), np.zeros(len(folds))
@@ -47,7 +48,10 @@ def main(root: Path) -> None:
         scores[out], threshold = answers_of_fold(data, folds, fold, params, checkpoint)
         thresholds[out] = threshold
         figures[f"fold_{fold}"] = scoring.metrics(data.labels[out], scores[out], threshold)
-    figures = {**scoring.metrics(data.labels, scores, thresholds), **figures}
+    together = scoring.metrics(data.labels, scores, thresholds)
+    bootstrap = scoring.intervals(data.labels, scores, 0.5, groups)
+    together |= {name: value for name, value in bootstrap.items() if name.startswith(FREE)}
+    figures = together | figures
     write_json(root / "metrics/crossvalidation.json", figures)
     predicted = (scores >= thresholds).astype(int)
     rows = [
@@ -71,7 +75,7 @@ def main(root: Path) -> None:
     )
 
 
-def deal(labels: np.ndarray, groups: list[str], params: Crossvalidate) -> np.ndarray:
+def deal(labels: np.ndarray, groups: np.ndarray, params: Crossvalidate) -> np.ndarray:
     """The fold, 1 to ``folds``, of each picture: whole groups, like cards, each class by itself."""
     folds = np.zeros(len(labels), int)
     for label in range(len(CLASSES)):
@@ -87,8 +91,7 @@ def answers_of_fold(
     data: Split, folds: np.ndarray, fold: int, params: Params, checkpoint: Path
 ) -> tuple[np.ndarray, float]:
     """Scores and threshold for the pictures of ``fold``, by a model that the next fold chose, as validation."""
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(params.train.seed)
+    start_afresh(params.train)
     following = fold % params.crossvalidate.folds + 1
     validation = pick(data, folds == following)
     train = pick(data, (folds != fold) & (folds != following))

@@ -21,7 +21,7 @@ def main(root: Path) -> None:
     params = load(root)
     answers = root / "metrics/crossvalidation.csv"
     if not answers.exists():
-        raise ValueError(f"{answers} is missing: run python stages/crossvalidate.py")
+        raise ValueError(f"{answers} is missing: run dvc repro crossvalidation/dvc.yaml")
     rows = read_csv(answers)
     labels = np.array([CLASSES.index(row["label"]) for row in rows])
     scores = np.array([float(row["score"]) for row in rows])

@@ -15,11 +15,11 @@ from happysad.params import load
 
 def test_groups_stay_whole_and_classes_even():
     labels = np.array([0] * 40 + [1] * 60)
-    groups = [f"sad {i // 2}" for i in range(40)] + [f"happy {i // 3}" for i in range(60)]
+    groups = np.array([f"sad {i // 2}" for i in range(40)] + [f"happy {i // 3}" for i in range(60)])
     params = replace(load(PROJECT).crossvalidate, folds=4)
     folds = crossvalidate.deal(labels, groups, params)
     assert set(folds) == {1, 2, 3, 4}
-    assert all(len(set(folds[np.array(groups) == group])) == 1 for group in groups)
+    assert all(len(set(folds[groups == group])) == 1 for group in groups)
     assert np.bincount(folds[labels == 0]).tolist() == [0, 10, 10, 10, 10]
     assert np.bincount(folds[labels == 1]).tolist() == [0, 15, 15, 15, 15]
     assert not np.array_equal(folds, crossvalidate.deal(labels, groups, replace(params, seed=2)))
@@ -47,6 +47,7 @@ def test_each_picture_of_train_and_validation_is_answered_once(finished, tmp_pat
     scores = np.array([float(row["score"]) for row in rows])
     assert figures["accuracy"] == pytest.approx(right.mean())
     assert figures["roc_auc"] == pytest.approx(scoring.roc_auc(labels, scores))
+    assert figures["roc_auc_ci_low"] <= figures["roc_auc"] <= figures["roc_auc_ci_high"]
     fold = np.array([row["fold"] == "2" for row in rows])
     assert figures["fold_2"]["n"] == fold.sum()
     assert figures["fold_2"]["accuracy"] == pytest.approx(right[fold].mean())

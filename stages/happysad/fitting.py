@@ -27,6 +27,12 @@ def make_deterministic(params: Train) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(params.threads)
     tf.config.threading.set_inter_op_parallelism_threads(params.threads)
     tf.config.experimental.enable_op_determinism()
+    start_afresh(params)
+
+
+def start_afresh(params: Train) -> None:
+    """Before each model: its first weights and the names of its layers depend on no other."""
+    keras.backend.clear_session()
     keras.utils.set_random_seed(params.seed)
 
 
@@ -121,7 +127,7 @@ def change(pictures: tf.Tensor, params: Augment, seed: tf.Tensor) -> tf.Tensor:
     """uint8 pictures (batch, side, side, 3) -> the same, each changed at random; ``seed`` is two ints.
 
     One affine map does what Keras' RandomFlip, RandomRotation, RandomZoom and RandomTranslation do: pictures
-    are interpolated once and not three times, at a fifth of the cost. Without state, a seed says it all.
+    are interpolated once and not three times, at a third of the cost. Without state, a seed says it all.
     """
     if not any(astuple(params)):
         return pictures
