@@ -107,7 +107,7 @@ def test_the_planted_faults_are_found(finished):
 
 def test_an_error_is_one_line(tmp_path):
     make_project(tmp_path, train={"epochs": -1})
-    for stage in STAGES:
+    for stage in ("generate", "prepare", "train"):  # the others end by the same stage.run
         done = subprocess.run(
             [sys.executable, LOCAL / f"{stage}.py", "--root", tmp_path],
             check=False,
