@@ -5,7 +5,8 @@
 DIR holds happy/ and sad/. The tutorial's way: image_dataset_from_directory on the raw folder, x / 255,
 Keras' fit with its defaults. Ours: pictures decoded once, `happysad.fitting.fit`. Both train on 70% and
 validate on 20% of the batches, in turn, an epoch each, so that both meet the same load of the machine.
-The first epoch, in which TensorFlow traces and ours decodes, is told apart from the others.
+The first epoch, in which TensorFlow traces, is told apart from the others, and so is our decoding. Both run
+with TensorFlow's deterministic operations, which may slow the tutorial's input.
 """
 
 import argparse
