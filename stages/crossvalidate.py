@@ -4,11 +4,8 @@ For a few hundred pictures, whose test split is too small to tell recipes apart,
 labels. Test stays closed: recipes are chosen by these figures, and it has the last word on the chosen one.
 """
 
-import os
 import shutil
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides notes about absent GPUs; errors come as exceptions
 
 import numpy as np
 
@@ -98,7 +95,8 @@ def answers_of_fold(
     model = build(data.pictures.shape[1], params.model)
     fit(model, train, validation, params.train, params.augment, checkpoint)
     calibrate(model, validation.labels, predict(model, validation.pictures))
-    threshold = scoring.best_threshold(validation.labels, predict(model, validation.pictures))
+    scores = predict(model, validation.pictures)
+    threshold = scoring.best_threshold(validation.labels, scores, params.train.threshold_for)
     return predict(model, data.pictures[folds == fold]), threshold
 
 

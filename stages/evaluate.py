@@ -1,10 +1,10 @@
 """Measure the model on prepared/test, which no other stage opens: figures, where it fails, every answer."""
 
-import os
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides notes about absent GPUs; errors come as exceptions
+import happysad  # noqa: F401 - before TensorFlow, which it sets up
 
+# isort: split
 import keras
 import numpy as np
 from PIL import Image

@@ -1,17 +1,18 @@
 """Fit the CNN on prepared/train, choose epoch, calibration and threshold on prepared/validation."""
 
-import os
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides notes about absent GPUs; errors come as exceptions
+import happysad  # noqa: F401 - before TensorFlow, which it sets up
 
+# isort: split
 import keras
 import numpy as np
 import tensorflow as tf
 
 from happysad import CLASSES, baseline, scoring
+from happysad.augmentation import change, draws
 from happysad.files import write_csv, write_json
-from happysad.fitting import calibrate, change, fit, make_deterministic, shuffle, step_seed
+from happysad.fitting import calibrate, distribute, fit, is_chief, make_deterministic, shuffle
 from happysad.model import Split, build, predict, read_split, save
 from happysad.params import Params, load
 from happysad.runlog import RunLog
@@ -21,18 +22,23 @@ from happysad.stage import run
 def main(root: Path) -> None:
     params = load(root)
     make_deterministic(params.train)
+    strategy = distribute()
     train = read_split(root / "data/prepared/train")
     validation = read_split(root / "data/prepared/validation")
     image_size = train.pictures.shape[1]
-    model = build(image_size, params.model)
     checkpoint = root / "models/checkpoint.npz"
-    log = RunLog(root / "logs")
-    log.text("params.yaml", (root / "params.yaml").read_text(encoding="utf-8"))
-    log.pictures("train", "first batch", first_batch(train, params))
-    history = fit(model, train, validation, params.train, params.augment, checkpoint, log.epoch)
+    with strategy.scope():
+        model = build(image_size, params.model)
+        if not is_chief():  # of several machines, the first writes what all have fitted
+            fit(model, train, validation, params.train, params.augment, checkpoint)
+            return
+        log = RunLog(root / "logs")
+        log.text("params.yaml", (root / "params.yaml").read_text(encoding="utf-8"))
+        log.pictures("train", "first batch", first_batch(train, params))
+        history = fit(model, train, validation, params.train, params.augment, checkpoint, log.epoch)
     slope, intercept = calibrate(model, validation.labels, predict(model, validation.pictures))
     scores = predict(model, validation.pictures)
-    threshold = scoring.best_threshold(validation.labels, scores)
+    threshold = scoring.best_threshold(validation.labels, scores, params.train.threshold_for)
     worst = np.argsort(-np.abs(scores - validation.labels), kind="stable")
     log.pictures("validation", "most wrong first", validation.pictures[worst[:64]])
 
@@ -51,6 +57,7 @@ def main(root: Path) -> None:
             "validation": scoring.metrics(validation.labels, scores, threshold),
             "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
             "threads": params.train.threads,
+            "replicas": strategy.num_replicas_in_sync,
         },
     )
     write_json(root / "models/baseline.json", baseline.fit(train.pictures, train.labels))
@@ -60,7 +67,9 @@ def main(root: Path) -> None:
 def first_batch(train: Split, params: Params) -> np.ndarray:
     """As the model sees it."""
     batch = shuffle(len(train.labels), params.train, epoch=1)[0]
-    return np.asarray(change(train.pictures[batch], params.augment, step_seed(params.train, 0)))
+    return np.asarray(
+        change(train.pictures[batch], draws(len(batch), params.train.seed, 1, 0), params.augment)
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import happysad  # noqa: F401 - before TensorFlow, which it sets up
+
+# isort: split
 import numpy as np
 import pytest
 from hypothesis import settings

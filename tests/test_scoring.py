@@ -68,12 +68,21 @@ def test_wilson():
     assert scoring.wilson(0, 0) == (0, 1)
 
 
-@given(answers())
-def test_best_threshold(answers):
+@pytest.mark.parametrize(
+    ("figure", "judged"),
+    [
+        ("balanced_accuracy", judge.balanced_accuracy_score),
+        ("accuracy", judge.accuracy_score),
+        ("f1", judge.f1_score),
+    ],
+)
+@given(answers=answers())
+def test_best_threshold(figure, judged, answers):
     labels, scores = answers
-    balanced = judge.balanced_accuracy_score(labels, scores >= scoring.best_threshold(labels, scores))
-    every = [judge.balanced_accuracy_score(labels, scores >= t) for t in np.arange(0.025, 1, 0.05)]
-    assert balanced == pytest.approx(max(every))
+    best = judged(labels, scores >= scoring.best_threshold(labels, scores, figure))
+    assert best == pytest.approx(
+        max(judged(labels, scores >= t) for t in np.arange(0.025, scores.max(), 0.05))
+    )
 
 
 def test_platt_is_logistic_regression_on_the_logit():

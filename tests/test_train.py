@@ -13,15 +13,15 @@ import pytest
 import tensorflow as tf
 from conftest import PROJECT, SMALL, draw, make_project
 
-from happysad import fitting, model
-from happysad.params import load
+from happysad import augmentation, fitting, model
+from happysad.params import Augment, load
 
 PARAMS = load(PROJECT)
 fitting.make_deterministic(PARAMS.train)  # before TensorFlow starts; later it may not change threads
 AUGMENT = replace(
     PARAMS.augment, mirror=True, rotation=15.0, shift=0.1, zoom=0.1, brightness=0.1, contrast=0.2
 )
-STILL = replace(PARAMS.augment, mirror=False, rotation=0.0, shift=0.0, zoom=0.0, brightness=0.0, contrast=0.0)
+STILL = Augment(False, *[0.0] * 6)
 PICTURES = np.stack([np.asarray(draw(seed, 32, 32)) for seed in range(12)])
 SPLIT = model.Split(PICTURES, np.arange(12) % 2, [])
 
@@ -92,7 +92,8 @@ def test_shuffling_is_full_seeded_and_new_each_epoch():
 
 # Augmentation, each change by itself
 def change(**changes) -> np.ndarray:
-    return np.asarray(fitting.change(PICTURES, replace(STILL, **changes), (1, 2)))
+    draws = augmentation.draws(len(PICTURES), 1, 2)
+    return np.asarray(augmentation.change(PICTURES, draws, replace(STILL, **changes)))
 
 
 def test_no_change():
@@ -128,9 +129,21 @@ def test_geometry_moves_the_pixels_a_little(name, value):
 def test_rotation_is_about_the_centre():
     ring = np.hypot(*(np.indices((33, 33)) - 16.0))
     picture = np.repeat(np.uint8(200 * (np.abs(ring - 10) < 2))[None, :, :, None], 3, axis=3)
-    turned = fitting.change(picture, replace(STILL, rotation=90.0), (3, 4)).numpy()
+    turned = augmentation.change(picture, augmentation.draws(1, 3, 4), replace(STILL, rotation=90.0)).numpy()
     assert np.abs(turned.astype(float) - picture).mean() < 12  # a turned ring is the ring
     assert not np.array_equal(turned, picture)
+
+
+def test_erasing_lays_a_grey_square_on_the_picture():
+    for before, after in zip(PICTURES, change(erasing=0.5), strict=True):
+        rows, columns = np.nonzero((before != after).any(axis=2))
+        if len(rows):
+            assert np.ptp(rows) < 16
+            assert np.ptp(columns) < 16
+            inside = after[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+            assert np.ptp(inside) == 0
+            assert inside[0, 0, 0] == pytest.approx(before.mean(), abs=1)
+    assert (change(erasing=0.5) != PICTURES).any(axis=(1, 2, 3)).sum() > len(PICTURES) / 2
 
 
 def test_calibration_is_folded_into_the_last_layer():

@@ -5,11 +5,14 @@ import math
 import re
 import tempfile
 import zipfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from happysad import CLASSES
@@ -69,7 +72,13 @@ def read_split(folder: Path) -> Split:
 def predict(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
     """Scores float (n,) of uint8 pictures (n, image_size, image_size, 3)."""
     batches = np.array_split(pictures, math.ceil(len(pictures) / 256))
-    return np.concatenate([model.predict_on_batch(batch) for batch in batches])[:, 0].astype(float)
+    return np.concatenate([compiled(model)(batch).numpy() for batch in batches]).astype(float)
+
+
+@cache
+def compiled(model: keras.Model) -> Callable:
+    """Keras' own predict_on_batch would have each GPU answer the whole batch."""
+    return tf.function(lambda pictures: model(pictures, training=False)[:, 0], reduce_retracing=True)
 
 
 def save(model: keras.Model, path: Path) -> None:

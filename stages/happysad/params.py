@@ -73,6 +73,7 @@ class Augment:
     zoom: float = between(0, 0.9)
     brightness: float = between(0, 1)
     contrast: float = between(0, 1)
+    erasing: float = between(0, 1)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Train:
     focal_gamma: float = between(0, 10)
     focal_alpha: float = between(0, 1)
     label_smoothing: float = between(0, 0.9)
+    threshold_for: str = one_of("balanced_accuracy", "accuracy", "f1")
 
 
 @dataclass(frozen=True)

@@ -191,12 +191,19 @@ def uncalibrated(scores: np.ndarray, slope: float, intercept: float) -> np.ndarr
     return 1 / (1 + np.exp(-(logit(scores) - intercept) / slope))
 
 
-def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
-    """The threshold of highest balanced accuracy, halfway between two scores; of equals, the nearest to 0.5."""
+def best_threshold(labels: np.ndarray, scores: np.ndarray, figure: str) -> float:
+    """The threshold at which ``figure`` is highest, halfway between two scores; of equals, the nearest to 0.5.
+
+    ``figure`` is balanced_accuracy, accuracy or f1. The highest score is happy at any threshold.
+    """
     at, sad, happy = steps(labels, scores)
-    balanced = (happy / happy[-1] + 1 - sad / sad[-1]) / 2
+    value = {
+        "balanced_accuracy": happy / happy[-1] + 1 - sad / sad[-1],
+        "accuracy": happy + sad[-1] - sad,
+        "f1": 2 * happy / (happy[-1] + happy + sad),
+    }[figure]
     halfway = (at + np.append(at[1:], 0)) / 2
-    best = np.flatnonzero(balanced > balanced.max() - 1e-12)
+    best = np.flatnonzero(value > value.max() - 1e-12)
     return float(halfway[best[np.argmin(np.abs(halfway[best] - 0.5))]])
 
 

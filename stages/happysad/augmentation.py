@@ -1,0 +1,57 @@
+"""Random changes to pictures, in training alone: where they come from, and what they do."""
+
+import math
+from dataclasses import astuple
+
+import numpy as np
+import tensorflow as tf
+
+from happysad.params import Augment
+
+DRAWS = 10  # random numbers a picture
+
+
+def draws(n: int, *seed: int) -> np.ndarray:
+    """Float32 (n, DRAWS) in [-1, 1): all the chance there is in the changes to ``n`` pictures."""
+    return np.random.default_rng(seed).uniform(-1, 1, (n, DRAWS)).astype(np.float32)
+
+
+def change(pictures: tf.Tensor, draws: tf.Tensor, params: Augment) -> tf.Tensor:
+    """uint8 pictures (batch, side, side, 3) -> the same, each changed as its row of ``draws`` says.
+
+    One affine map does what Keras' RandomFlip, RandomRotation, RandomZoom and RandomTranslation do: pictures
+    are interpolated once and not three times, at a third of the cost.
+    """
+    if not any(astuple(params)):
+        return pictures
+    flip, turn, scale, right, down, light, spread, *hole = tf.unstack(draws, DRAWS, axis=1)
+    side = pictures.shape[1]
+    flip = tf.where(flip < 0, -1.0, 1.0) if params.mirror else 1.0
+    angle = turn * params.rotation * math.pi / 180
+    zoom = 1 + scale * params.zoom
+    # where in the picture each pixel of the changed picture comes from, about the centre
+    xx, xy = flip * zoom * tf.cos(angle), -flip * zoom * tf.sin(angle)
+    yx, yy = zoom * tf.sin(angle), zoom * tf.cos(angle)
+    centre = (side - 1) / 2
+    x = centre - centre * (xx + xy) + right * params.shift * side
+    y = centre - centre * (yx + yy) + down * params.shift * side
+    zero = tf.zeros_like(x)
+    changed = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(pictures, tf.float32),
+        transforms=tf.stack([xx, xy, x, yx, yy, y, zero, zero], axis=1),
+        output_shape=[side, side],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
+    gain, offset = 1 + spread * params.contrast, light * params.brightness * 255
+    mean = tf.reduce_mean(changed, axis=(1, 2, 3))
+    shape = (-1, 1, 1, 1)
+    changed = changed * tf.reshape(gain, shape) + tf.reshape(mean * (1 - gain) + offset, shape)
+    if params.erasing:  # Zhong et al. 2020, but a square, of the picture's mean
+        x, y, width = (tf.reshape((value + 1) / 2, (-1, 1)) for value in hole)
+        at = tf.range(side, dtype=tf.float32) / side
+        column, row = (tf.abs(at - centre) < width * params.erasing / 2 for centre in (x, y))
+        erased = row[:, :, None, None] & column[:, None, :, None]
+        changed = tf.where(erased, tf.reshape(mean, shape), changed)
+    return tf.cast(tf.round(tf.clip_by_value(changed, 0, 255)), tf.uint8)

@@ -1,0 +1,56 @@
+"""Training that was interrupted, on disk: after each epoch all that the next one depends on."""
+
+import hashlib
+import json
+from dataclasses import astuple
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from happysad.model import Split
+from happysad.params import Augment, Train
+
+
+def fingerprint(model: keras.Model, train: Split, validation: Split, *params: Train | Augment) -> str:
+    """A hash of all that the result depends on: pictures, params, architecture, first weights, code, versions."""
+    digest = hashlib.sha256(repr((tf.__version__, keras.__version__, *map(astuple, params))).encode())
+    digest.update(model.to_json().encode())
+    for split in (train, validation):
+        digest.update(split.pictures)
+        digest.update(split.labels)
+    for weights in model.get_weights():
+        digest.update(np.ascontiguousarray(weights))
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def store(path: Path, key: str, history: list[dict], variables: list, best: list[np.ndarray]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with open(partial, "wb") as file:
+        about = json.dumps({"key": key, "history": history})
+        np.savez(
+            file,
+            about=about,
+            **{f"variable_{i}": v.numpy() for i, v in enumerate(variables)},
+            **{f"best_{i}": w for i, w in enumerate(best)},
+        )
+    partial.replace(path)  # at once, so that no kill leaves half a checkpoint
+
+
+def restore(path: Path, key: str, variables: list) -> tuple[list[dict], list[np.ndarray]]:
+    """The history so far and the weights of its best epoch, with ``variables`` set; nothing for another key."""
+    if not path.exists():
+        return [], []
+    with np.load(path) as content:
+        about = json.loads(str(content["about"]))
+        if about["key"] != key:
+            return [], []
+        for i, variable in enumerate(variables):
+            variable.assign(content[f"variable_{i}"])
+        best = [content[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in content))]
+    print(f"going on after epoch {len(about['history'])}")
+    return about["history"], best
