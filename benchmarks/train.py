@@ -1,33 +1,35 @@
-"""What an epoch costs, next to the tutorial's own loop, on the same pictures, CNN, batches and threads.
+"""What an epoch costs, next to the tutorials' own loop, on the same pictures, CNN, size and batches.
 
     python benchmarks/train.py DIR [--size 256] [--epochs 5]
 
-DIR holds happy/ and sad/. The tutorial's way: image_dataset_from_directory on the raw folder, x / 255,
-Keras' fit with its defaults. Ours: pictures decoded once, `happysad.fitting.fit`. Both train on 70% and
-validate on 20% of the batches, in turn, an epoch each, so that both meet the same load of the machine.
-The first epoch, in which TensorFlow traces, is told apart from the others, and so is our decoding. Both run
-with TensorFlow's deterministic operations, which may slow the tutorial's input.
+DIR holds happy/ and sad/. The tutorials' way, benchmarks/tutorial.py, runs in a process of its own, with
+TensorFlow's defaults. Ours: pictures decoded once, `happysad.fitting.fit`. Both train on 70% and validate on
+20% of the batches, an epoch each in turn, so that both meet the same load of the machine. The first epoch, in
+which TensorFlow traces, is left out, and so is our decoding, which is told apart.
 """
 
 import argparse
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
+import happysad  # noqa: F401 - before TensorFlow, which it sets up
 
+# isort: split
 import keras
 import numpy as np
 import tensorflow as tf
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
-from happysad import CLASSES, fitting, images, model, params
+from happysad import CLASSES, augmentation, fitting, images, model, params
 from happysad.stage import PROJECT
+
+TUTORIAL = Path(__file__).with_name("tutorial.py")
 
 
 def main() -> None:
@@ -51,7 +53,7 @@ def main() -> None:
         model.Split(pictures[part], labels[part], []) for part in (order[:first], order[first:second])
     )
 
-    theirs = tutorial(options.folder, options.size, train_params.batch_size)
+    theirs = start_tutorial(options.folder, options.size, train_params.batch_size)
     ours = []
     tutorials = []
     clock = Clock()
@@ -59,35 +61,49 @@ def main() -> None:
     def after_our_epoch(row: dict) -> None:
         nonlocal clock
         ours.append(clock.seconds())
-        clock = Clock()
-        theirs()
-        tutorials.append(clock.seconds())
+        theirs.stdin.write("one more\n")
+        theirs.stdin.flush()
+        tutorials.append(tuple(map(float, theirs.stdout.readline().split())))
         clock = Clock()
 
     cnn = model.build(options.size, settings.model)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, theirs:
         fitting.fit(
             cnn, train, validation, train_params, settings.augment, Path(folder, "c.npz"), after_our_epoch
         )
+        theirs.stdin.close()
 
+    medians = {}
     for name, epochs in {"tutorial": tutorials, "ours": ours}.items():
-        cpu, wall = (statistics.median(column) for column in zip(*epochs[1:], strict=True))
+        cpu, wall = medians[name] = [statistics.median(column) for column in zip(*epochs[1:], strict=True)]
         print(
             f"{name}: {cpu:.2f} s CPU, {wall:.2f} s by the clock an epoch; the first {epochs[0][0]:.2f} s CPU"
         )
-    ratios = [a[0] / b[0] for a, b in zip(tutorials[1:], ours[1:], strict=True)]
-    print(f"tutorial / ours: {statistics.median(ratios):.2f} of the CPU")
+    cpu, wall = (a / b for a, b in zip(*medians.values(), strict=True))
+    print(f"tutorial / ours: {cpu:.2f} of the CPU, {wall:.2f} by the clock")
 
     clock = Clock()
-    for batch in fitting.shuffle(len(train.labels), train_params, 1):
+    for i, batch in enumerate(fitting.shuffle(len(train.labels), train_params, 1)):
         tf.convert_to_tensor(train.pictures[batch])
-    cpu = statistics.median(cpu for cpu, _ in ours[1:])
-    print(f"our input: {clock.seconds()[0] / cpu:.1%} of the epoch's CPU")
-    per_picture = operations(cnn)
-    work = per_picture * (3 * len(train.labels) + len(validation.labels))
+        augmentation.draws(len(batch), 1, 1, i)
+    epoch = medians["ours"][0]
+    print(f"our input: {clock.seconds()[0] / epoch:.1%} of the epoch's CPU")
+    work = operations(cnn) * (3 * len(train.labels) + len(validation.labels))
     peak = matrix_peak()
     print(
-        f"float32 matrix peak {peak / 1e9:.0f} GFLOP per CPU s, of which an epoch reaches {work / cpu / peak:.0%}"
+        f"float32 matrix peak {peak / 1e9:.0f} GFLOP per CPU s, of which an epoch reaches {work / epoch / peak:.0%}"
+    )
+
+
+def start_tutorial(folder: Path, size: int, batch_size: int) -> subprocess.Popen:
+    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    return subprocess.Popen(
+        [sys.executable, TUTORIAL, folder, str(size), str(batch_size)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
 
 
@@ -112,29 +128,6 @@ def decode(folder: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
                 continue
             labels.append(label)
     return np.stack(pictures), np.array(labels)
-
-
-def tutorial(folder: Path, size: int, batch_size: int) -> Callable[[], object]:
-    """A function that trains one epoch more."""
-    data = keras.utils.image_dataset_from_directory(
-        folder, class_names=CLASSES, image_size=(size, size), batch_size=batch_size, seed=1, verbose=False
-    )
-    batches = len(data)
-    data = data.map(lambda x, y: (x / 255, y))
-    train = data.take(int(0.7 * batches))
-    validation = data.skip(int(0.7 * batches)).take(int(0.2 * batches))
-    layers = keras.layers
-    cnn = keras.Sequential(
-        [
-            keras.Input((size, size, 3)),
-            *(layer for n in (16, 32, 16) for layer in (layers.Conv2D(n, 3, activation="relu"), layers.MaxPool2D())),
-            layers.Flatten(),
-            layers.Dense(256, activation="relu"),
-            layers.Dense(1, activation="sigmoid"),
-        ]
-    )  # fmt: skip
-    cnn.compile("adam", loss="binary_crossentropy", metrics=["accuracy"])
-    return lambda: cnn.fit(train, validation_data=validation, epochs=1, verbose=0)
 
 
 def operations(cnn: keras.Model) -> float:

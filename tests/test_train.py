@@ -53,6 +53,17 @@ def test_one_epoch_and_the_same_bytes_again(tmp_path):
     assert bytes_of_a_run("a") == bytes_of_a_run("b")
 
 
+def test_steps_are_those_of_keras(tmp_path):
+    ours, theirs = small_cnn(dropout=0.0), small_cnn(dropout=0.0)
+    params = replace(PARAMS.train, epochs=1, batch_size=4)
+    fitting.fit(ours, SPLIT, SPLIT, params, STILL, tmp_path / "checkpoint.npz")
+    theirs.compile("adam", keras.losses.BinaryFocalCrossentropy(gamma=params.focal_gamma))
+    for batch in fitting.shuffle(len(PICTURES), params, 1):
+        theirs.train_on_batch(PICTURES[batch], SPLIT.labels[batch])
+    for mine, its in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        assert np.allclose(mine, its, atol=1e-5)
+
+
 def test_best_epoch_is_kept(tmp_path):
     cnn = small_cnn(batch_norm=False, dropout=0.0)
     contrary = SPLIT._replace(labels=1 - SPLIT.labels)  # the better on train, the worse on this
