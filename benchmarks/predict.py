@@ -4,7 +4,7 @@
 
 Draws its JPEGs of 350 x 350 pixels in a temporary folder. CPU is user + system time, the median of 15
 processes; `imports` is a process that imports numpy, Pillow and onnxruntime and decodes the same picture.
-Needs models/export/model.onnx and a Unix system.
+Needs models/export/model_batch.onnx and a Unix system.
 """
 
 import argparse
