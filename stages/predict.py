@@ -13,27 +13,29 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from happysad import images, runtime
+from happysad import images
+from happysad.classifier import Classifier, load
 from happysad.files import copy_into, replacing_file
 from happysad.find import find
 
 MODEL = Path(__file__).resolve().parents[1] / "models/export/model_batch.onnx"
 AHEAD = 256  # pictures taken up before the first is answered, at most: keeps all threads busy
 COLUMNS = ("path", "label", "score", "threshold", "error")  # of --csv
-CONTROL = dict.fromkeys((*range(32), 127), "?")  # characters that would break a line, or worse, a terminal
+CONTROL = dict.fromkeys(
+    (*range(32), *range(127, 160)), "?"
+)  # what in a name would break a line, or a terminal
 
 EXAMPLES = """\
 examples:
   python stages/predict.py data/generated/happy/*1.jpg              pictures
   python stages/predict.py data/generated                           a folder, with all below it
-  python stages/predict.py --json 'data/prepared/test/*/a*.png'     one JSON object a line
-  find data/generated -size +9k | python stages/predict.py -        names from standard input, one a line
+  python stages/predict.py --json 'data/generated/**/*7.jpg'        one JSON object a line
+  find data/generated -name '*9.jpg' | python stages/predict.py -   names from standard input, one a line
   python stages/predict.py --csv answers.csv data/generated         a table for a spreadsheet
-  python stages/predict.py --copy-to sorted data/generated          copies, as sorted/happy and sorted/sad
-  python stages/predict.py --explain why.png data/generated/happy/IMG_0251.jpg    what made the answer
+  python stages/predict.py --copy-to sorted data/generated          copies in sorted/happy and sorted/sad
+  python stages/predict.py --explain why.png data/generated/happy/IMG_0251.jpg
 
-Each line has the label, the score, which is the probability of happy, and the path. Hidden files and links
-to folders are passed over in folders; a named file never is.
+score is the probability of happy. In folders, hidden files and links to other folders are passed over.
 Exit status: 0, 1 if a file could not be read, 2 if nothing could be done.
 """
 
@@ -53,42 +55,40 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.error = lambda message: parser.exit(2, f"{message}; see {parser.prog} --help\n")
 
-    def ending(suffix: str) -> Callable[[str], Path]:
-        def path(name: str) -> Path:  # --csv *.jpg would otherwise write over the first picture
-            if not name.endswith(suffix):
-                raise argparse.ArgumentTypeError(f"{name} must end in {suffix}")
-            return Path(name)
-
-        return path
-
-    parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="picture, folder, quoted pattern, or - for a list"
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="picture, folder, quoted pattern, or - for a list of names")
+    add("--json", action="store_true", help="one JSON object a line, errors among them")
+    add("--csv", type=Path, metavar="FILE", help="write a .csv file, errors among its rows")
+    add(
+        "--copy-to",
+        type=Path,
+        metavar="DIR",
+        help="copy each picture to DIR/happy or DIR/sad, over no other file",
     )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one JSON object a line, errors among them")
-    form.add_argument(
-        "--csv", type=ending(".csv"), metavar="FILE", help="write this file, errors among the rows"
-    )
-    parser.add_argument("--copy-to", type=Path, metavar="DIR", help="copy pictures to DIR/happy and DIR/sad")
-    parser.add_argument(
+    add(
         "--explain",
-        type=ending(".png"),
+        type=Path,
         metavar="OUT",
-        help="draw which parts of the one picture made the answer",
+        help="draw, as a .png, which parts of one picture made the answer",
     )
-    parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help="another .onnx or .tflite")
-    parser.add_argument(
-        "--threshold", type=float, metavar="X", help="happy from this score on (default: the model's)"
-    )
+    add("--model", type=Path, default=MODEL, metavar="FILE", help="another exported .onnx or .tflite file")
+    add("--threshold", type=float, metavar="X", help="happy from this score on (default: the model's)")
     options = parser.parse_args(argv)
     if options.threshold is not None and not 0 <= options.threshold <= 1:
         parser.error(f"--threshold must lie between 0 and 1, not {options.threshold:g}")
+    # Without these, --csv *.jpg would write over the first picture.
+    if options.csv and options.csv.suffix.lower() != ".csv":
+        parser.error(f"--csv must name a .csv file, not {options.csv}")
+    if options.explain and options.explain.suffix.lower() != ".png":
+        parser.error(f"--explain must name a .png file, not {options.explain}")
+    if options.csv and options.json:
+        parser.error("--json and --csv exclude each other")
     return options
 
 
 def predict(options: argparse.Namespace) -> int:
     """Answer every picture in order and return the exit status. Raises ValueError for no model or no file."""
-    classifier = runtime.load(options.model)
+    classifier = load(options.model)
     threshold = classifier.threshold if options.threshold is None else options.threshold
 
     def answer(path: str) -> dict:
@@ -98,9 +98,8 @@ def predict(options: argparse.Namespace) -> int:
             return {"path": path, "error": f"{error.reason}: {error}"}
         # One picture a call, so that its score does not depend on the files around it.
         score = classifier.score(picture)
-        return {
-            "path": path, "label": classifier.classes[score >= threshold], "score": score, "threshold": threshold
-        }  # fmt: skip
+        label = classifier.classes[score >= threshold]
+        return {"path": path, "label": label, "score": score, "threshold": threshold}
 
     paths = find(options.files, options.copy_to)
     if options.explain:
@@ -109,14 +108,13 @@ def predict(options: argparse.Namespace) -> int:
     answers = errors = 0
     with output(options, say) as tell:
         for result in results:
-            if "error" in result:
-                errors += 1
-            elif options.copy_to:
+            answers += 1
+            errors += "error" in result
+            if options.copy_to and "label" in result:
                 copy_into(options.copy_to / result["label"], Path(result["path"]))
-            elif options.explain:
+            if options.explain and "label" in result:
                 explain(classifier, result, options.explain)
             tell(result)
-            answers += 1
         if not answers:
             raise ValueError(f"no files in {', '.join(options.files)}")
     return 1 if errors else 0
@@ -125,11 +123,9 @@ def predict(options: argparse.Namespace) -> int:
 def with_bar(
     answer: Callable[[str], dict], paths: Iterable[str], options: argparse.Namespace
 ) -> tuple[Iterable[dict], Callable]:
-    """The results, with a progress bar where they are many and none goes to the terminal; and how to print beside it."""
-    if not sys.stderr.isatty() or (sys.stdout.isatty() and not options.csv):
-        return in_order(answer, paths), print
-    paths = list(paths)
-    if len(paths) <= AHEAD:
+    """The results, with a bar on a terminal that would show nothing for long, and how to print beside the bar."""
+    hidden = options.csv or not sys.stdout.isatty()
+    if not (sys.stderr.isatty() and hidden and len(paths := list(paths)) > AHEAD):
         return in_order(answer, paths), print
     from tqdm import tqdm  # here, since importing it takes a while
 
@@ -186,7 +182,7 @@ def only(paths: Iterable[str], out: Path) -> str:
     return first
 
 
-def explain(classifier: runtime.Classifier, result: dict, out: Path) -> None:
+def explain(classifier: Classifier, result: dict, out: Path) -> None:
     from happysad import occlusion  # here, since it takes a while
 
     picture, _ = images.read(Path(result["path"]))
@@ -198,9 +194,7 @@ def explain(classifier: runtime.Classifier, result: dict, out: Path) -> None:
 
 if __name__ == "__main__":
     if hasattr(signal, "SIGPIPE"):
-        signal.signal(
-            signal.SIGPIPE, signal.SIG_DFL
-        )  # a closed pipe (| head) ends the process without a word
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a closed pipe (| head) ends it without a word
     sys.stdout.reconfigure(errors="surrogateescape")  # a file name that is no text goes out as it came
     try:
         sys.exit(main())

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from happysad import images
-from happysad.runtime import Classifier, Score
+from happysad.classifier import Classifier, Score
 from happysad.sheets import sheet
 
 GRID = 16  # places along each side where the patch is centred
