@@ -29,7 +29,8 @@ def replacing(folder: Path) -> Iterator[Path]:
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to, which takes the place of ``path`` only if the block ends without an error."""
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f".{path.name}.partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
         partial.replace(path)
@@ -39,7 +40,6 @@ def replacing_file(path: Path) -> Iterator[Path]:
 
 def copy_into(folder: Path, path: Path) -> None:
     """Copy a file into ``folder``, as name-2, name-3, ... where another file has its name; once, however often called."""
-    folder.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         target = folder / (path.name if number == 1 else f"{path.stem}-{number}{path.suffix}")
         if not os.path.lexists(target):
