@@ -33,7 +33,7 @@ examples:
   find data/generated -name '*9.jpg' | python stages/predict.py -   names from standard input, one a line
   python stages/predict.py --csv answers.csv data/generated         a table for a spreadsheet
   python stages/predict.py --copy-to sorted data/generated          copies in sorted/happy and sorted/sad
-  python stages/predict.py --explain why.png data/generated/happy/IMG_0251.jpg
+  python stages/predict.py --explain why.png data/generated/happy/IMG_0117.jpg
 
 score is the probability of happy. In folders, hidden files and links to other folders are passed over.
 Exit status: 0, 1 if a file could not be read, 2 if nothing could be done.
