@@ -39,7 +39,15 @@ def folder(finished, tmp_path_factory) -> Path:
 def predict(folder: Path, *arguments: str | Path, stdin: str = "") -> tuple[int, list[str], list[str]]:
     """Exit status, lines of stdout, lines of stderr."""
     command = [sys.executable, PREDICT, "--model", "model.onnx", *arguments]
-    done = subprocess.run(command, cwd=folder, input=stdin, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
+    )
     return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
 
 
@@ -88,6 +96,7 @@ def test_csv_has_what_json_has_and_is_there_whole_or_not_at_all(folder, tmp_path
     odd = folder / os.fsdecode(b"faces/caf\xe9, or\nnot.png")  # neither text nor a single line
     draw(4).save(odd)
     try:
+        assert predict(folder, odd)[1][0].endswith(os.fsdecode(b"faces/caf\xe9, or?not.png"))
         status, out, err = predict(folder, "faces", "--csv", tmp_path / "new/a.csv")
         expected = answers(folder, "faces")
     finally:
