@@ -64,4 +64,5 @@ def test_snippet_of_the_model_card_runs_as_printed(finished, tmp_path):
         subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
         for command in commands
     )
-    assert predicted == f"face.jpg: {printed}"
+    label, score, _ = predicted.split()
+    assert printed == f"{label} (score {score})\n"
