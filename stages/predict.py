@@ -15,7 +15,7 @@ import onnxruntime
 
 from happysad import images
 
-MODEL = Path(__file__).resolve().parents[1] / "models/export/model.onnx"
+MODEL = Path(__file__).resolve().parents[1] / "models/export/model_batch.onnx"
 AHEAD = 256  # pictures taken up at a time: keeps all threads busy, and the first answers come soon
 
 EXAMPLES = """\
@@ -44,7 +44,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("files", nargs="+", metavar="FILE", help="picture, folder or quoted pattern")
     parser.add_argument("--json", action="store_true", help="one JSON object a line, errors among them")
     parser.add_argument(
-        "--model", type=Path, default=MODEL, metavar="FILE", help="another exported model.onnx"
+        "--model", type=Path, default=MODEL, metavar="FILE", help="another exported model_batch.onnx"
     )
     parser.add_argument(
         "--threshold", type=float, metavar="X", help="happy from this score on (default: the model's)"
@@ -68,7 +68,7 @@ def predict(options: argparse.Namespace) -> int:
         except images.Unusable as error:
             return {"path": path, "error": f"{error.reason}: {error}"}
         # One picture a call, so that its score does not depend on the files around it.
-        score = float(session.run(["score"], {"pictures": picture[None]})[0][0])
+        score = float(session.run(["scores"], {"pictures": picture[None]})[0][0, 1])
         return {"path": path, "label": classes[score >= threshold], "score": score, "threshold": threshold}
 
     paths = find(options.files)

@@ -77,7 +77,7 @@ def test_predict_agrees_with_evaluate(finished):
         LOCAL / "predict.py",
         "--json",
         "--model",
-        finished / "models/export/model.onnx",
+        finished / "models/export/model_batch.onnx",
     ]
     lines = subprocess.run([*command, *files], capture_output=True, text=True, check=True).stdout.splitlines()
     for row, line in zip(rows, map(json.loads, lines), strict=True):

@@ -17,7 +17,7 @@ PREDICT = PROJECT / "stages/predict.py"
 def folder(finished, tmp_path_factory) -> Path:
     """Two pictures, one file that is none, one picture in a sub-folder, and the model."""
     folder = tmp_path_factory.mktemp("pictures")
-    (folder / "model.onnx").symlink_to(finished / "models/export/model.onnx")
+    (folder / "model.onnx").symlink_to(finished / "models/export/model_batch.onnx")
     (folder / "faces/more").mkdir(parents=True)
     draw(1).save(folder / "faces/a.jpg")
     draw(2).save(folder / "faces/b é.png")

@@ -99,6 +99,8 @@ class Crossvalidate:
 @dataclass(frozen=True)
 class Export:
     tolerance: float = between(0, 1)
+    resize_tolerance: float = between(0, 1)
+    int8_flips: float = between(0, 1)
 
 
 @dataclass(frozen=True)
