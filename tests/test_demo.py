@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PROJECT, draw
-from PIL import Image
+from PIL import Image, ImageCms
 from playwright.sync_api import Page, expect, sync_playwright
 
 import demo
@@ -74,7 +74,9 @@ def pictures(tmp_path_factory) -> Path:
     draw(6, 257, 513).save(folder / "6.webp", lossless=True)
     draw(7).save(folder / "7.bmp")
     draw(8, 300, 300).save(folder / "8_coarse.jpg", quality=30)
-    draw(9, 1024, 768).save(folder / "9.jpg")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = profile.replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ").replace(b"----", b"bXYZ")
+    draw(9, 1024, 768).save(folder / "9_profile.jpg", icc_profile=swapped)
     return folder
 
 
