@@ -16,7 +16,8 @@ import keras
 import numpy as np
 from PIL import Image
 
-from happysad import CLASSES, card, images, inference, model, onnx_export, params, runtimes, tflite_export
+from happysad import CLASSES, images, inference, model, onnx_export, params, runtimes, tflite_export
+from happysad.card import model_card
 from happysad.files import read_json, replacing, write_json
 from happysad.stage import PROJECT, run
 
@@ -35,9 +36,8 @@ def main(root: Path) -> None:
         files = compare(classifier, out, validation, description["threshold"])
         metrics = {"pictures": len(validation), "files": files}
         check(metrics, settings.export)
-        (out / "README.md").write_text(
-            card.write(root, settings, classifier, description, metrics), encoding="utf-8"
-        )
+        card = model_card(root, classifier, metadata, metrics)
+        (out / "README.md").write_text(card, encoding="utf-8")
     write_json(root / "metrics/export.json", metrics)
 
 

@@ -58,7 +58,9 @@ def read(path: Path, max_megapixels: float = 64) -> tuple[Image.Image, str]:
 
 def squash(picture: Image.Image, image_size: int) -> np.ndarray:
     """The model's input: uint8 (image_size, image_size, 3), RGB, the aspect ratio given up."""
-    return np.asarray(picture.resize((image_size, image_size), Image.Resampling.BILINEAR))
+    # Width first, as Pillow 12 and the exported graph do; in one call, Pillow 13 takes the order by the shape.
+    narrow = picture.resize((image_size, picture.height), Image.Resampling.BILINEAR)
+    return np.asarray(narrow.resize((image_size, image_size), Image.Resampling.BILINEAR))
 
 
 def decode(path: Path, image_size: int, max_megapixels: float = 64) -> np.ndarray:
