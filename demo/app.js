@@ -1,7 +1,5 @@
 // Takes pictures, asks worker.js for their scores, shows the answers.
 
-const MAX_MEGAPIXELS = 64; // as stages/predict.py
-const THUMBNAIL = 320; // pixels of the longer side
 const PAUSE = 250; // milliseconds between two answers about the webcam
 
 const find = (selector, within = document) => within.querySelector(selector);
@@ -11,7 +9,7 @@ const [video, webcam] = [find("video"), find("#webcam")];
 const about = await (await fetch("about.json")).json();
 document.documentElement.style.setProperty("--threshold", about.threshold);
 find("#threshold").textContent = Number(about.threshold).toFixed(2);
-find("#about").textContent = `happysad ${about.version}; hash of its training pictures: ${about.training_data}`;
+find("#about").textContent = `happysad ${about.version}, training pictures ${about.training_data.slice(0, 19)}`;
 
 // A worker with an address would follow rules of its own; one made here keeps to the page's, see index.html.
 const code = `import ${JSON.stringify(new URL("worker.js", location).href)}`;
@@ -65,9 +63,11 @@ function add(files) {
 
 async function answer(file, item) {
   try {
-    const bitmap = await decode(file);
-    drawThumbnail(bitmap, find("canvas", item));
-    show(await score(bitmap), item);
+    const { score, thumbnail } = await ask(file);
+    const canvas = find("canvas", item);
+    [canvas.width, canvas.height] = [thumbnail.width, thumbnail.height];
+    canvas.getContext("2d").drawImage(thumbnail, 0, 0);
+    show(score, item);
   } catch (error) {
     const line = document.createElement("p");
     line.textContent = `${file.name}: ${error.message}`;
@@ -76,24 +76,12 @@ async function answer(file, item) {
   }
 }
 
-/** The upright picture, its colours as stored. */
-async function decode(file) {
-  const options = { imageOrientation: "from-image", colorSpaceConversion: "none" };
-  const bitmap = await createImageBitmap(file, options).catch(() => {
-    throw new Error("this browser cannot read it as a picture");
-  });
-  if (bitmap.width * bitmap.height > MAX_MEGAPIXELS * 1e6) {
-    throw new Error(`larger than ${MAX_MEGAPIXELS} megapixels`);
-  }
-  return bitmap;
-}
-
-/** The probability of happy; takes the bitmap away. */
-function score(bitmap) {
+/** Ask for the score, the probability of happy, and a thumbnail of a File or ImageBitmap. */
+function ask(picture) {
   const { port1, port2 } = new MessageChannel();
-  worker.postMessage({ bitmap, reply: port2 }, [bitmap, port2]);
+  worker.postMessage({ picture, reply: port2 }, [port2]);
   return new Promise((resolve, reject) => {
-    port1.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data.score));
+    port1.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data));
   });
 }
 
@@ -109,15 +97,6 @@ function show(score, place) {
   if (find(".label", answer).textContent !== label) find(".label", answer).textContent = label; // else read out anew
   find(".score", answer).value = score;
   find(".score", answer).textContent = score.toFixed(2);
-}
-
-function drawThumbnail(bitmap, canvas) {
-  const scale = Math.min(1, THUMBNAIL / Math.max(bitmap.width, bitmap.height));
-  canvas.width = Math.ceil(bitmap.width * scale);
-  canvas.height = Math.ceil(bitmap.height * scale);
-  const context = canvas.getContext("2d");
-  context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
 }
 
 function summarise() {
@@ -142,7 +121,8 @@ async function watch() {
     while (video.srcObject === stream) {
       const { videoWidth: width, videoHeight: height } = video;
       const side = Math.min(width, height);
-      show(await score(await createImageBitmap(video, (width - side) / 2, (height - side) / 2, side, side)), live);
+      const middle = await createImageBitmap(video, (width - side) / 2, (height - side) / 2, side, side);
+      show((await ask(middle)).score, live);
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }
   } catch (error) {
