@@ -1,10 +1,17 @@
-"""What predict costs: a fresh process for one picture, and the rate on thousands.
+"""What predict costs: a fresh process for one picture, and the rate on thousands; beside `fer` on request.
 
-    python benchmarks/predict.py [--pictures 3000]
+    python benchmarks/predict.py [--pictures 3000] [--model FILE] [--fer PYTHON]
 
-Draws its JPEGs of 350 x 350 pixels in a temporary folder. CPU is user + system time, the median of 15
-processes; `imports` is a process that imports numpy, Pillow and onnxruntime and decodes the same picture.
-Needs models/export/model.onnx and a Unix system.
+Draws its JPEGs of 350 x 350 pixels in a temporary folder. CPU is user + system time. One picture: the median
+of several processes, in turn, so that all meet the same load of the machine; `imports` is a process that
+imports numpy, Pillow and onnxruntime and decodes the same picture. Many pictures: one process, less the
+median of one picture.
+
+fer (https://github.com/justinshenk/fer) needs an older Pillow and numpy than ours, so it gets an environment of
+its own, whose Python is named: python -m venv /tmp/fer && /tmp/fer/bin/pip install fer. Each picture is
+given to it as one face, so that its face detector, which would cost more, does not run.
+
+Needs models/export and a Unix system.
 """
 
 import argparse
@@ -19,23 +26,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-PREDICT = Path(__file__).resolve().parents[1] / "stages/predict.py"
+PROJECT = Path(__file__).resolve().parents[1]
 IMPORTS = """\
 import sys, numpy, onnxruntime
 from PIL import Image
 Image.open(sys.argv[1]).convert("RGB").resize((96, 96), Image.Resampling.BILINEAR)
 """
-
-
-def cost(command: list) -> tuple[float, float, float]:
-    """CPU seconds, wall seconds, peak MB of one process."""
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{command} failed")
-    kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    return usage.ru_utime + usage.ru_stime, time.perf_counter() - began, kilobytes / 1024
+FER = """\
+import sys, cv2
+from fer.fer import FER
+detector = FER()
+for name in sys.argv[1:]:
+    picture = cv2.imread(name)
+    assert detector.detect_emotions(picture, [[0, 0, picture.shape[1], picture.shape[0]]])
+"""
 
 
 def main() -> None:
@@ -43,33 +47,50 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--pictures", type=int, default=3000)
-    count = parser.parse_args().pictures
+    parser.add_argument("--model", type=Path, default=PROJECT / "models/export/model_batch.onnx")
+    parser.add_argument("--fer", metavar="PYTHON", help="measure fer too, with this Python")
+    options = parser.parse_args()
+    predict = [sys.executable, PROJECT / "stages/predict.py", "--model", options.model]
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        rng = np.random.default_rng(1)
-        for i in range(count):
-            coarse = Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8))
-            coarse.resize((350, 350), Image.Resampling.BICUBIC).save(folder / f"{i:05}.jpg", quality=88)
-        picture = folder / "00000.jpg"
-        commands = {
-            "imports": [sys.executable, "-c", IMPORTS, picture],
-            "predict": [sys.executable, PREDICT, picture],
-        }
+        pictures = [draw(Path(temporary, f"{i:05}.jpg"), i) for i in range(options.pictures)]
+        commands = {"imports": [sys.executable, "-c", IMPORTS], "predict": predict}
+        if options.fer:
+            commands["fer"] = [options.fer, "-c", FER]
         costs = {name: [] for name in commands}
-        for _ in range(15):  # in turn, so that both meet the same load of the machine
+        for _ in range(5 if options.fer else 15):
             for name, command in commands.items():
-                costs[name].append(cost(command))
-        for name, runs in costs.items():
-            cpu, wall, memory = (statistics.median(column) for column in zip(*runs, strict=True))
-            print(f"one picture, {name}: {cpu:.3f} s CPU, {wall:.3f} s wall, {memory:.0f} MB")
-        ratio = statistics.median(
-            p[0] / i[0] for p, i in zip(costs["predict"], costs["imports"], strict=True)
-        )
-        print(f"predict / imports: {ratio:.2f} of the CPU")
-        cpu, wall, memory = cost([sys.executable, PREDICT, folder])
-        print(
-            f"{count} pictures: {count / wall:.0f} a second, {cpu:.1f} s CPU, {wall:.1f} s wall, {memory:.0f} MB"
-        )
+                costs[name].append(cost([*command, pictures[0]]))
+        one = {
+            name: [statistics.median(column) for column in zip(*c, strict=True)] for name, c in costs.items()
+        }
+        for name, (cpu, wall, memory) in one.items():
+            ratio = statistics.median(c[0] / i[0] for c, i in zip(costs[name], costs["imports"], strict=True))
+            print(f"one, {name}: {cpu:.3f} s CPU ({ratio:.2f} x imports), {wall:.3f} s wall, {memory:.0f} MB")
+        del commands["imports"]
+        for name, command in commands.items():
+            cpu, wall, memory = cost([*command, *pictures])
+            cpu, wall = cpu - one[name][0], wall - one[name][1]
+            print(
+                f"{len(pictures)}, {name}: {1000 * cpu / len(pictures):.2f} ms CPU each, "
+                f"{len(pictures) / wall:.0f} a second, {memory:.0f} MB"
+            )
+
+
+def draw(path: Path, seed: int) -> Path:
+    coarse = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8))
+    coarse.resize((350, 350), Image.Resampling.BICUBIC).save(path, quality=88)
+    return path
+
+
+def cost(command: list) -> tuple[float, float, float]:
+    """CPU seconds, wall seconds, peak MB of one process."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{command[0]} ... {command[-1]} failed")
+    kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    return usage.ru_utime + usage.ru_stime, time.perf_counter() - began, kilobytes / 1024
 
 
 if __name__ == "__main__":

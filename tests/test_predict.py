@@ -1,21 +1,28 @@
 """The command line of predict, as a user types it."""
 
 import json
+import os
+import pty
+import re
+import shutil
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
 from conftest import PROJECT, draw
+from PIL import Image
 
 from happysad import CLASSES
+from happysad.files import read_csv
 
 PREDICT = PROJECT / "stages/predict.py"
 
 
 @pytest.fixture(scope="module")
 def folder(finished, tmp_path_factory) -> Path:
-    """Two pictures, one file that is none, one picture in a sub-folder, and the model."""
+    """Two pictures, one file that is none, one picture in a sub-folder, two that are passed over, and the model."""
     folder = tmp_path_factory.mktemp("pictures")
     (folder / "model.onnx").symlink_to(finished / "models/export/model_batch.onnx")
     (folder / "faces/more").mkdir(parents=True)
@@ -23,41 +30,51 @@ def folder(finished, tmp_path_factory) -> Path:
     draw(2).save(folder / "faces/b é.png")
     draw(3).save(folder / "faces/more/c.webp")
     (folder / "faces/broken.jpg").write_bytes(b"<html>")
+    (folder / "faces/.thumbnails").mkdir()
+    for name in (".hidden.jpg", ".thumbnails/d.jpg"):
+        draw(4).save(folder / "faces" / name)
     return folder
 
 
-def predict(folder: Path, *arguments: str) -> tuple[int, list[str], list[str]]:
+def predict(folder: Path, *arguments: str | Path, stdin: str = "") -> tuple[int, list[str], list[str]]:
     """Exit status, lines of stdout, lines of stderr."""
     command = [sys.executable, PREDICT, "--model", "model.onnx", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, input=stdin, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
 
 
-def answers(folder: Path, *arguments: str) -> list[dict]:
-    return [json.loads(line) for line in predict(folder, "--json", *arguments)[1]]
+def answers(folder: Path, *arguments: str | Path, stdin: str = "") -> list[dict]:
+    return [json.loads(line) for line in predict(folder, "--json", *arguments, stdin=stdin)[1]]
 
 
 def test_one_picture(folder):
     status, out, err = predict(folder, "faces/a.jpg")
     [answer] = answers(folder, "faces/a.jpg")
     assert (status, err) == (0, [])
-    assert out == [f"faces/a.jpg: {answer['label']} (score {answer['score']:.2f})"]
+    assert out == [f"{answer['label']:<5}  {answer['score']:.2f}  faces/a.jpg"]
 
 
 def test_a_broken_file_costs_one_line_and_the_others_are_answered(folder):
     status, out, err = predict(folder, "faces/a.jpg", "faces/broken.jpg", "absent.jpg", "faces/b é.png")
     assert status == 1
-    assert [line.split(": ")[0] for line in out] == ["faces/a.jpg", "faces/b é.png"]
+    assert [line.split(maxsplit=2)[2] for line in out] == ["faces/a.jpg", "faces/b é.png"]
     assert [line.split(": ")[:2] for line in err] == [
         ["faces/broken.jpg", "unreadable"],
         ["absent.jpg", "unreadable"],
     ]
 
 
-def test_folders_and_patterns(folder):
+def test_folders_patterns_and_lists(folder):
     paths = ["faces/a.jpg", "faces/b é.png", "faces/broken.jpg", "faces/more/c.webp"]
-    assert [answer["path"] for answer in answers(folder, "faces")] == paths
-    assert [answer["path"] for answer in answers(folder, "faces/*.jpg", "faces/m*")] == [paths[0], *paths[2:]]
+
+    def asked(*arguments: str, **options) -> list[str]:
+        return [answer["path"] for answer in answers(folder, *arguments, **options)]
+
+    assert asked("faces") == paths
+    assert asked("faces/*.jpg", "faces/m*") == [paths[0], *paths[2:]]
+    assert asked("faces/**") == paths
+    assert asked("-", stdin="faces/more/c.webp\r\n\nfaces/b é.png\n") == [paths[3], paths[1]]
+    assert asked("faces/.hidden.jpg") == ["faces/.hidden.jpg"]
 
 
 def test_json(folder):
@@ -67,8 +84,74 @@ def test_json(folder):
     assert good["label"] == CLASSES[good["score"] >= good["threshold"]]
 
 
+def test_csv_has_what_json_has_and_is_there_whole_or_not_at_all(folder, tmp_path):
+    odd = folder / os.fsdecode(b"faces/caf\xe9, or\nnot.png")  # neither text nor a single line
+    draw(4).save(odd)
+    try:
+        status, out, err = predict(folder, "faces", "--csv", tmp_path / "new/a.csv")
+        expected = answers(folder, "faces")
+    finally:
+        odd.unlink()
+    assert (status, out, len(err)) == (1, [], 1)
+    rows = read_csv(tmp_path / "new/a.csv")
+    assert [{k: v for k, v in row.items() if v} for row in rows] == [
+        {k: str(v) for k, v in answer.items()} for answer in expected
+    ]
+    assert predict(folder, "-", "--csv", tmp_path / "b.csv")[0] == 2
+    assert list(tmp_path.rglob("*.*")) == [tmp_path / "new/a.csv"]
+
+
+def test_copies_never_write_over_a_file_and_are_made_once(folder, tmp_path):
+    source = tmp_path / "photos"
+    (source / "more").mkdir(parents=True)
+    for seed, name in enumerate(("a.jpg", "b.jpg", "more/a.jpg")):
+        draw(seed).save(source / name)
+    shutil.copy(source / "b.jpg", source / "more/same.jpg")
+    (source / "broken.jpg").write_bytes(b"")
+    sorted_ = source / "sorted"  # below the source: copies are not copied in turn
+    (sorted_ / "happy").mkdir(parents=True)
+    (sorted_ / "happy/b.jpg").write_text("somebody else's")
+
+    def tree() -> dict[str, bytes]:
+        return {str(f.relative_to(sorted_)): f.read_bytes() for f in sorted_.rglob("*") if f.is_file()}
+
+    for _ in range(2):
+        status, out, _ = predict(folder, source, "--copy-to", sorted_, "--threshold", "0")
+        assert (status, len(out)) == (1, 4)
+        assert tree() == {
+            "happy/a.jpg": (source / "a.jpg").read_bytes(),
+            "happy/a-2.jpg": (source / "more/a.jpg").read_bytes(),
+            "happy/b.jpg": b"somebody else's",
+            "happy/b-2.jpg": (source / "b.jpg").read_bytes(),
+            "happy/same.jpg": (source / "b.jpg").read_bytes(),
+        }
+    predict(folder, source, "--copy-to", sorted_, "--threshold", "1")
+    assert {name.split("/")[0] for name in tree()} == {"happy", "sad"}
+
+
+def test_explain_draws_and_leaves_the_picture_alone(folder, tmp_path):
+    assert predict(folder, "faces/a.jpg", "--explain", tmp_path / "new/why.png")[0] == 0
+    page = Image.open(tmp_path / "new/why.png")
+    assert page.width > 2 * page.height * 0.8  # the two side by side
+
+    picture = tmp_path / "a.png"
+    draw(1).save(picture)
+    before = picture.read_bytes()
+    status, _, err = predict(folder, picture, "--explain", picture)
+    assert (status, len(err), picture.read_bytes()) == (2, 1, before)
+
+
 def test_threshold(folder):
     assert [answers(folder, "faces/a.jpg", "--threshold", x)[0]["label"] for x in "01"] == ["happy", "sad"]
+
+
+def test_every_exported_file_gives_the_same_answers(folder, finished):
+    expected = answers(folder, "faces")
+    for name, tolerance in {"model.onnx": 1e-6, "model.tflite": 1e-5, "model_int8.tflite": 0.05}.items():
+        found = answers(folder, "faces", "--model", finished / "models/export" / name)
+        assert found == [
+            a | {"score": pytest.approx(a["score"], abs=tolerance)} if "score" in a else a for a in expected
+        ]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +159,9 @@ def test_threshold(folder):
     [
         ([], "required: FILE"),
         (["--threshold", "2", "faces/a.jpg"], "--threshold must lie between 0 and 1"),
+        (["--csv", "faces/a.jpg", "faces/more/c.webp"], "--csv must name a .csv file, not faces/a.jpg"),
+        (["--explain", "faces/a.jpg", "faces/more/c.webp"], "--explain must name a .png file"),
+        (["--explain", "why.png", "faces"], "--explain takes one picture"),
         (["--model", "absent.onnx", "faces/a.jpg"], "no model at absent.onnx: run dvc repro first"),
         (["--model", "faces/broken.jpg", "faces/a.jpg"], "faces/broken.jpg is not a model"),
         (["empty"], "no files in empty"),
@@ -102,7 +188,39 @@ def test_a_reader_that_leaves_is_no_error(folder):
         assert run.stderr.read() == b""
 
 
-def test_it_starts_without_the_training_libraries(folder):
+def test_a_bar_on_a_terminal_and_nowhere_else(folder):
+    arguments = [*["faces/a.jpg"] * 300, "faces/broken.jpg"]
+    assert "301/301" not in "".join(predict(folder, *arguments)[2])
+
+    terminal, stderr = pty.openpty()
+    termios.tcsetwinsize(stderr, (24, 80))
+    command = [sys.executable, PREDICT, "--model", "model.onnx", *arguments]
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False)
+    os.close(stderr)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert len(done.stdout.splitlines()) == 300
+    assert "301/301" in shown
+    assert "\rfaces/broken.jpg: unreadable" in shown  # at the start of a line, not behind the bar
+
+
+def test_the_examples_of_help_work_as_printed(finished, tmp_path):
+    shutil.copytree(finished / "data/generated", tmp_path / "data/generated")
+    shown = subprocess.run(
+        [sys.executable, PREDICT, "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    commands = re.findall(r"^  (.*?python stages/predict.py .*?)(?:   .*)?$", shown, re.MULTILINE)
+    assert len(commands) == 7
+    program = f"{sys.executable} {PREDICT} --model {finished}/models/export/model_batch.onnx"
+    for command in commands:
+        command = command.replace("python stages/predict.py", program)
+        done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode in (0, 1), done.stderr  # a broken file is planted among the faces
+        assert "No such file" not in done.stderr
+    assert {f.name for f in tmp_path.iterdir()} == {"data", "answers.csv", "sorted", "why.png"}
+
+
+def test_it_needs_neither_the_training_libraries_nor_100_MB(folder):
     code = f"""if True:
         import sys
         sys.path.insert(0, {str(PREDICT.parent)!r})
@@ -110,5 +228,8 @@ def test_it_starts_without_the_training_libraries(folder):
         predict.main(["--model", "model.onnx", "faces/a.jpg"])
         heavy = {{"tensorflow", "keras", "pandas", "ruamel", "tqdm", "dvc", "onnx"}} & sys.modules.keys()
         assert not heavy, heavy
+        if sys.platform == "linux":  # its own peak; getrusage would count what pytest held before exec
+            [peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+            assert int(peak) < 100_000, f"{{peak}} kB"
     """
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)

@@ -31,13 +31,17 @@ def model_card(root: Path, classifier: keras.Model, metadata: dict[str, str], me
         if settings.source == "data/generated"
         else f"pictures from a folder called {Path(settings.source).name}"
     )
-    return Template((PROJECT / "stages/model_card.md").read_text(encoding="utf-8")).substitute(
+    return Template(
+        (PROJECT / "stages/model_card.md").read_text(encoding="utf-8")
+    ).substitute(
         metadata,  # image_size, threshold, training_data, version
         negative=CLASSES[0],
         positive=CLASSES[1],
         source=source,
         dataset=json.dumps(source, ensure_ascii=False),  # which is YAML, whatever the folder is called
-        front_matter_metrics="\n".join(f"    - {{type: {name}, value: {test[name]}}}" for name in FRONT_MATTER),
+        front_matter_metrics="\n".join(
+            f"    - {{type: {name}, value: {test[name]}}}" for name in FRONT_MATTER
+        ),
         raw=data["raw"],
         kept=data["kept"],
         rejected=", ".join(f"{count} {reason}" for reason, count in data["rejected"].items()) or "none",
@@ -47,6 +51,7 @@ def model_card(root: Path, classifier: keras.Model, metadata: dict[str, str], me
         layers=", ".join(type(layer).__name__ for layer in classifier.layers[1:]),
         weights=f"{classifier.count_params():,}",
         training=", ".join(f"{name} {value}" for name, value in asdict(settings.train).items()),
+        augmentation=", ".join(f"{name} {value}" for name, value in asdict(settings.augment).items()),
         epoch=description["epoch"],
         slope=f"{description['calibration']['slope']:.3f}",
         intercept=f"{description['calibration']['intercept']:.3f}",

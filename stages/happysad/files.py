@@ -1,7 +1,10 @@
 """How stages write: whole or not at all, and the same bytes for the same content."""
 
 import csv
+import filecmp
+import itertools
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +24,31 @@ def replacing(folder: Path) -> Iterator[Path]:
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Yield a path to write to, which takes the place of ``path`` only if the block ends without an error."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def copy_into(folder: Path, path: Path) -> None:
+    """Copy a file into ``folder``, as name-2, name-3, ... where another file has its name; once, however often called."""
+    for number in itertools.count(1):
+        target = folder / (path.name if number == 1 else f"{path.stem}-{number}{path.suffix}")
+        if not os.path.lexists(target):
+            break
+        if target.is_file() and filecmp.cmp(path, target, shallow=False):
+            return
+    with replacing_file(target) as partial:
+        shutil.copy2(path, partial)
+        target.touch(exist_ok=False)  # fails where somebody else has made it meanwhile; replacing would not
 
 
 def write_json(path: Path, content: dict) -> None:

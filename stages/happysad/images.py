@@ -37,7 +37,8 @@ def read(path: Path, max_megapixels: float = 64) -> tuple[Image.Image, str]:
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a FIFO would wait for ever
-            raise Unusable("unreadable", "not a regular file")
+            permitted = os.access(path, os.R_OK)
+            raise Unusable("unreadable", "not a regular file" if permitted else "Permission denied")
         with Image.open(path, formats=FORMATS) as picture:
             megapixels = picture.width * picture.height / 1e6
             if megapixels > max_megapixels:

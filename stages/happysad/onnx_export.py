@@ -11,7 +11,7 @@ from happysad.inference import inference
 OPSET = 18  # the first whose Resize can antialias
 
 # What lies around the batch graph, whose tensors are called batch_... here. Resize does as Pillow's BILINEAR,
-# within one level of 255: exclude_outside renormalises at the border, without it 16 levels are missing there.
+# within one level of 255: exclude_outside renormalises at the border, which is up to 17 levels off without it.
 ANY_SIZE = """
 <ir_version: {ir_version}, opset_import: ["": {opset}]>
 any_size (uint8[height, width, 3] picture) => (float[2] scores)
@@ -36,12 +36,12 @@ def batches(classifier: keras.Model) -> onnx.ModelProto:
     return proto
 
 
-def any_size(batches: onnx.ModelProto, size: int) -> onnx.ModelProto:
+def any_size(batch_graph: onnx.ModelProto, size: int) -> onnx.ModelProto:
     """uint8 ``picture`` (height, width, 3) of any size -> float32 ``scores`` (2,)."""
-    text = ANY_SIZE.format(ir_version=batches.ir_version, opset=OPSET, size=size)
+    text = ANY_SIZE.format(ir_version=batch_graph.ir_version, opset=OPSET, size=size)
     proto = onnx.parser.parse_model(text)
     *before, after = proto.graph.node
-    inner = onnx.compose.add_prefix(batches, "batch_").graph
+    inner = onnx.compose.add_prefix(batch_graph, "batch_").graph
     del proto.graph.node[:]
     proto.graph.node.extend([*before, *inner.node, after])
     proto.graph.initializer.extend(inner.initializer)

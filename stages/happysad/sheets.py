@@ -10,18 +10,20 @@ GAP = 12
 LINE = 15  # from one line of a caption to the next
 
 
-def sheet(pictures: Sequence[np.ndarray], captions: Sequence[str], columns: int, title: str) -> Image.Image:
+def sheet(
+    pictures: Sequence[np.ndarray], captions: Sequence[str], columns: int, title: str, tile: int = TILE
+) -> Image.Image:
     """An RGB page with ``title`` above, and ``columns`` pictures a row.
 
     ``pictures`` are uint8 (height, width, 3), each of any size: scaled to fit its tile, never distorted. A
-    tile is as wide as the widest picture scaled to TILE pixels in height, up to three times that. A caption
+    tile is as wide as the widest picture scaled to ``tile`` pixels in height, up to three times that. A caption
     may have several lines; what is too long for the tile loses its beginning, since file names differ at
     the end.
     """
     widest = max((p.shape[1] / p.shape[0] for p in pictures), default=1)
-    width = round(TILE * min(max(widest, 1), 3))
+    width = round(tile * min(max(widest, 1), 3))
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
-    height = TILE + 4 + lines * LINE
+    height = tile + 4 + lines * LINE
     rows = -(-len(pictures) // columns)
     text_width = ImageFont.load_default(18).getlength(title)
     page_width = max(columns * (width + GAP) + GAP, round(text_width) + 2 * GAP)
@@ -31,10 +33,10 @@ def sheet(pictures: Sequence[np.ndarray], captions: Sequence[str], columns: int,
     font = ImageFont.load_default(11)
     for i, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         x, y = GAP + i % columns * (width + GAP), 40 + i // columns * (height + GAP)
-        tile = ImageOps.contain(Image.fromarray(picture), (width, TILE), Image.Resampling.BICUBIC)
-        page.paste(tile, (x, y))
+        scaled = ImageOps.contain(Image.fromarray(picture), (width, tile), Image.Resampling.BICUBIC)
+        page.paste(scaled, (x, y))
         for j, line in enumerate(caption.split("\n")):
-            draw.text((x, y + TILE + 4 + j * LINE), shorten(line, font, width), "black", font)
+            draw.text((x, y + tile + 4 + j * LINE), shorten(line, font, width), "black", font)
     return page
 
 

@@ -1,6 +1,5 @@
 """The Keras model as LiteRT (TFLite) flatbuffers: float32, and quantised to int8."""
 
-import json
 import zipfile
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from happysad import CLASSES
 from happysad.inference import inference
 
 
@@ -39,17 +37,9 @@ def converter(classifier: keras.Model, dtype: tf.DType) -> tf.lite.TFLiteConvert
     return tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
 
 
-def write(flatbuffer: bytes, metadata: dict[str, str], path: Path) -> None:
-    """The flatbuffer and, as a zip behind it, labels.txt and metadata.json: ``unzip`` shows them."""
+def write(flatbuffer: bytes, attached: dict[str, str], path: Path) -> None:
+    """The flatbuffer and, as a zip behind it, the text files ``attached``, by name: ``unzip`` shows them."""
     path.write_bytes(flatbuffer)
     with zipfile.ZipFile(path, "a") as archive:
-        for name, text in (
-            ("labels.txt", labels()),
-            ("metadata.json", json.dumps(metadata, indent=2) + "\n"),
-        ):
+        for name, text in attached.items():
             archive.writestr(zipfile.ZipInfo(name), text)  # dated 1980
-
-
-def labels() -> str:
-    """One class a line, in the order of the columns of ``scores``."""
-    return "".join(f"{name}\n" for name in CLASSES)

@@ -1,0 +1,68 @@
+"""The model card: its figures, its front matter, its snippet."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+from conftest import PROJECT
+from PIL import Image
+from ruamel.yaml import YAML
+
+from happysad import card, model
+from happysad.files import read_csv, read_json
+
+
+def test_model_card_holds_the_measured_figures(finished):
+    card = (finished / "models/export/README.md").read_text()
+    test, data = read_json(finished / "metrics/test.json"), read_json(finished / "metrics/data.json")
+    assert "$" not in card
+    for name, value in test.items():
+        if f"{name}_ci_low" in test:
+            low, high = test[f"{name}_ci_low"], test[f"{name}_ci_high"]
+            assert f"| {name} | {value:.3f} | {low:.3f} to {high:.3f} |" in card
+        elif "_ci_" not in name:
+            assert f"| {name} | {value if name == 'n' else format(value, '.3f')} |" in card
+    assert f"| test | {data['test']['sad']} | {data['test']['happy']} |" in card
+    assert f"{data['rejected']['unreadable']} unreadable" in card
+    for file, columns in (("slices", ("slice", "value", "n")), ("robustness", ("corruption", "setting"))):
+        for row in read_csv(finished / f"metrics/{file}.csv"):
+            start = " | ".join(row[column] for column in columns)
+            assert (
+                f"| {start} | {float(row['accuracy']):.3f} | {float(row['accuracy_ci_low']):.3f} to " in card
+            )
+
+
+def test_front_matter_is_what_hugging_face_reads(finished, tmp_path):
+    shutil.copytree(finished / "metrics", tmp_path / "metrics")
+    (tmp_path / "models").mkdir()
+    shutil.copy(finished / "models/model.json", tmp_path / "models")
+    params = YAML(typ="safe").load(finished / "params.yaml")
+    YAML().dump({**params, "source": 'of "mine": a & b'}, tmp_path / "params.yaml")
+    metadata = dict.fromkeys(("image_size", "threshold", "training_data", "version"), "")
+    classifier = model.load(finished / "models/model.keras")
+    text = card.model_card(tmp_path, classifier, metadata, read_json(tmp_path / "metrics/export.json"))
+
+    front_matter = YAML(typ="safe").load(text.split("---\n")[1])
+    [index] = front_matter["model-index"]
+    [result] = index["results"]
+    assert result["task"]["type"] == front_matter["pipeline_tag"] == "image-classification"
+    assert result["dataset"]["name"] == 'pictures from a folder called of "mine": a & b'
+    test = read_json(finished / "metrics/test.json")
+    assert {m["type"]: m["value"] for m in result["metrics"]}.items() <= test.items()
+
+
+def test_snippet_of_the_model_card_runs_as_printed(finished, tmp_path):
+    shutil.copytree(finished / "models/export", tmp_path, dirs_exist_ok=True)
+    Image.new("RGB", (50, 40), "orange").save(tmp_path / "face.jpg")
+    snippet = re.search(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.DOTALL)[1]
+    commands = (
+        [sys.executable, "-c", snippet],
+        [sys.executable, PROJECT / "stages/predict.py", "--model", "model_batch.onnx", "face.jpg"],
+    )
+    printed, predicted = (
+        subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        for command in commands
+    )
+    label, score, _ = predicted.split()
+    assert printed == f"{label} (score {score})\n"

@@ -1,0 +1,42 @@
+"""An occlusion map must point at what a score rests on, and away from what speaks against it."""
+
+import numpy as np
+from conftest import draw
+from PIL import Image
+
+from happysad import occlusion
+from happysad.classifier import Classifier
+
+PICTURE = np.asarray(draw(1, 64, 64))
+
+
+def test_the_map_points_at_what_the_score_rests_on():
+    def score(picture: np.ndarray) -> float:
+        """Higher by how much of a column at the left is there, lower where a pixel at the lower right is."""
+        there = (picture == PICTURE).all(axis=2)
+        return 0.5 + 0.3 * there[:, 4].mean() - 0.2 * there[48, 40]
+
+    heat = occlusion.occlusion_map(score, PICTURE)
+    expected = np.zeros((16, 16))
+    expected[:, :3] = 0.3 / 4  # the patch covers a quarter of the column
+    expected[10:14, 8:12] = -0.2
+    np.testing.assert_allclose(heat[2:14], expected[2:14], atol=1e-6)
+    assert (heat[:2, :3] > 0.04).all()  # where a part of the patch lies outside
+
+
+def test_overlay_is_orange_for_happy_and_blue_for_sad():
+    heat = np.zeros((16, 16))
+    heat[:, :5], heat[:, 11:] = 0.1, -0.1
+    pixels = occlusion.overlay(Image.new("RGB", (90, 30), "grey"), heat).astype(int)
+    assert pixels.shape == (30, 90, 3)
+    left, middle, right = pixels[15, 5], pixels[15, 45], pixels[15, 85]
+    assert left[0] > left[2] + 50
+    assert right[2] > right[0] + 50
+    assert np.ptp(middle) == 0
+
+
+def test_explain_draws_pictures_of_any_shape():
+    blind = Classifier(lambda picture: 0.5, ["sad", "happy"], 32, 0.5)
+    for size in ((1, 1), (900, 1), (2, 700), (300, 200)):
+        page = occlusion.explain(blind, Image.new("RGB", size, "red"), "happy", "a.jpg")
+        assert page.width >= 2 and page.height > occlusion.HEIGHT

@@ -1,0 +1,122 @@
+"""The same files through prepare, through predict, and through the any-size ONNX graph: the same pixels.
+
+Equal bytes for the first two; within one level of 255 for the third, which resizes by itself.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from conftest import PROJECT, draw
+from PIL import Image
+
+import predict
+import prepare
+from happysad import images, params
+from happysad.classifier import Classifier
+from happysad.manifest import Picture
+
+SIZE = 32  # of the finished project
+SIDES = [
+    (1, 1),
+    (1, 9),
+    (300, 2),
+    (31, 33),
+    (32, 32),
+    (33, 31),
+    (64, 64),
+    (640, 480),
+    (97, 1001),
+    (2000, 1500),
+]
+
+
+def draw_files(folder: Path) -> None:
+    """50 files: ordinary pictures, odd ones, and what is no picture."""
+    for i, (width, height) in enumerate(SIDES):
+        draw(i, width, height).save(folder / f"{width}x{height}.png")
+        draw(i, width, height).save(folder / f"{width}x{height}.jpg")
+    picture = draw(90, 80, 60)
+    for kind in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF"):
+        picture.save(folder / f"{kind} without ending", kind)
+    for orientation in range(2, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        picture.save(folder / f"turned {orientation}.jpg", exif=exif)
+    for mode in ("1", "L", "LA", "P", "RGBA"):
+        picture.convert(mode).save(folder / f"{mode}.png")
+    picture.convert("CMYK").save(folder / "cmyk.jpg")
+    grey = np.asarray(picture.convert("L"))
+    Image.fromarray(grey.astype(np.uint16) * 257).save(folder / "16 bits.png")
+    Image.fromarray(grey / np.float32(255)).save(folder / "float.tiff")
+    picture.save(folder / "progressive.jpg", progressive=True)
+    picture.save(folder / "animation.gif", save_all=True, append_images=[draw(91, 80, 60)])
+    hidden = folder / ".hidden.jpg"
+    picture.save(hidden)
+    jpeg = hidden.read_bytes()
+    (folder / "truncated.jpg").write_bytes(jpeg[: len(jpeg) // 2])
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("no picture")
+    (folder / "drawing.svg").write_text("<svg/>")
+    (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("files")
+    draw_files(folder)
+    files = sorted(folder.iterdir())
+    assert len(files) == 50
+    return files
+
+
+def prepared(file: Path, folder: Path) -> np.ndarray | None:
+    """What prepare stores of the file, its filters of small and blank pictures set aside."""
+    settings = params.load(PROJECT)
+    every = replace(settings.prepare, image_size=SIZE, min_side=1, min_contrast=0)
+    row = Picture(file.name, "happy", "")
+    prepare.decode(row, file.parent, folder, replace(settings, prepare=every))
+    return None if row.status == "rejected" else np.asarray(Image.open(folder / f"{row.id}.png"))
+
+
+def predicted(file: Path, monkeypatch) -> np.ndarray | None:
+    """What predict hands to the model."""
+    seen = []
+    blind = Classifier(lambda picture: seen.append(picture) or 0.5, ["sad", "happy"], SIZE, 0.5)
+    monkeypatch.setattr(predict, "load", lambda path: blind)
+    status = predict.main([str(file)])
+    assert status == (0 if seen else 1)
+    return seen[0] if seen else None
+
+
+def test_predict_sees_what_training_saw(files, tmp_path, monkeypatch):
+    unreadable = set()
+    for file in files:
+        ours, theirs = predicted(file, monkeypatch), prepared(file, tmp_path)
+        if ours is None:
+            assert theirs is None
+            unreadable.add(file.name)
+        else:
+            assert ours.shape == (SIZE, SIZE, 3)
+            assert ours.tobytes() == theirs.tobytes(), file.name
+    assert unreadable == {"truncated.jpg", "empty.jpg", "text.jpg", "drawing.svg", "phone.heic"}
+
+
+def test_the_any_size_graph_resizes_as_pillow_does(files, finished):
+    model = onnx.load(finished / "models/export/model.onnx")
+    model.graph.output.append(onnx.ValueInfoProto(name="batch_pictures"))  # behind its Resize
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    compared = 0
+    for file in files:
+        try:
+            picture, _ = images.read(file)
+        except images.Unusable:
+            continue
+        resized = session.run(["batch_pictures"], {"picture": np.asarray(picture)})[0][0]
+        difference = np.abs(resized.astype(int) - images.squash(picture, SIZE))
+        assert difference.max() <= 1, file.name
+        compared += 1
+    assert compared == 45
