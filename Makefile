@@ -1,9 +1,10 @@
 PYTHON ?= python3
+PORT ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all test lint format lock experiments report tensorboard clean
+.PHONY: all test lint format lock experiments report demo tensorboard clean
 
 all: $(VENV)/installed  ## train, measure and export a classifier from the pictures that params.yaml names
 	dvc repro
@@ -35,11 +36,20 @@ report: $(VENV)/installed  ## the test figures, plots and galleries as one page 
 	dvc repro
 	python stages/report.py
 
+demo: $(VENV)/installed demo/node_modules  ## a page to try the model in a browser; PORT=8000, or any free one
+	python stages/demo.py
+	python -m http.server --bind 127.0.0.1 --directory demo/site $(PORT)
+
 tensorboard: $(VENV)/installed  ## watch the training curves of all runs
 	tensorboard --logdir logs
 
 clean:  ## remove what can be made again; never your pictures, nor params.yaml
-	rm -rf $(VENV) logs data/generated data/prepared data/generated_truth.csv models/export models/model.* models/baseline.json
+	rm -rf $(VENV) logs demo/node_modules demo/site data/generated data/prepared data/generated_truth.csv models/export models/model.* models/baseline.json
+
+demo/node_modules: demo/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed: install Node.js, https://nodejs.org, and try again" >&2; exit 1; }
+	npm ci --prefix demo --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
