@@ -95,8 +95,7 @@ def answers_of_fold(
     model = build(data.pictures.shape[1], params.model)
     fit(model, train, validation, params.train, params.augment, checkpoint)
     calibrate(model, validation.labels, predict(model, validation.pictures))
-    scores = predict(model, validation.pictures)
-    threshold = scoring.best_threshold(validation.labels, scores, params.train.threshold_for)
+    threshold = scoring.best_threshold(validation.labels, params.train.threshold_for)
     return predict(model, data.pictures[folds == fold]), threshold
 
 

@@ -38,7 +38,7 @@ def main(root: Path) -> None:
         history = fit(model, train, validation, params.train, params.augment, checkpoint, log.epoch)
     slope, intercept = calibrate(model, validation.labels, predict(model, validation.pictures))
     scores = predict(model, validation.pictures)
-    threshold = scoring.best_threshold(validation.labels, scores, params.train.threshold_for)
+    threshold = scoring.best_threshold(validation.labels, params.train.threshold_for)
     worst = np.argsort(-np.abs(scores - validation.labels), kind="stable")
     log.pictures("validation", "most wrong first", validation.pictures[worst[:64]])
 

@@ -53,6 +53,7 @@ def model_card(root: Path, classifier: keras.Model, metadata: dict[str, str], me
         training=", ".join(f"{name} {value}" for name, value in asdict(settings.train).items()),
         augmentation=", ".join(f"{name} {value}" for name, value in asdict(settings.augment).items()),
         epoch=description["epoch"],
+        about_threshold=f"{description['threshold']:.3f}",
         slope=f"{description['calibration']['slope']:.3f}",
         intercept=f"{description['calibration']['intercept']:.3f}",
         figures=table(figures(test)),

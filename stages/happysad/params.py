@@ -89,7 +89,7 @@ class Train:
     focal_gamma: float = between(0, 10)
     focal_alpha: float = between(0, 1)
     label_smoothing: float = between(0, 0.9)
-    threshold_for: str = one_of("balanced_accuracy", "accuracy", "f1")
+    threshold_for: str = one_of("balanced_accuracy", "accuracy")
 
 
 @dataclass(frozen=True)

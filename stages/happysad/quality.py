@@ -26,7 +26,7 @@ def scores(picture: Image.Image, image_size: int) -> dict[str, float]:
     found = {
         "dark": np.percentile(x, 99) / 255,
         "light": 1 - np.percentile(x, 5) / 255,
-        "blurry": 1 - np.exp(-laplacian.std() / 10),
+        "blurry": 1 - np.exp(-laplacian.std() / 10) if laplacian.size else 0.0,
         "low_information": -(shares * np.log2(shares)).sum() / 8,
         "odd_aspect_ratio": min(picture.size) / max(picture.size),
         "too_small": min(1, min(picture.size) / image_size),

@@ -23,10 +23,10 @@ class RunLog:
 
     def pictures(self, split: str, name: str, pictures: np.ndarray) -> None:
         """uint8 (n, side, side, 3), of which the first 64 are shown, in rows of 8."""
-        grid = np.zeros((64, *pictures.shape[1:]), np.uint8)
+        rows, side = -(-len(pictures[:64]) // 8), pictures.shape[1]
+        grid = np.zeros((8 * rows, side, side, 3), np.uint8)
         grid[: len(pictures)] = pictures[:64]
-        side = pictures.shape[1]
-        grid = grid.reshape(8, 8, side, side, 3).swapaxes(1, 2).reshape(1, 8 * side, 8 * side, 3)
+        grid = grid.reshape(rows, 8, side, side, 3).swapaxes(1, 2).reshape(1, rows * side, 8 * side, 3)
         with self.writers[split].as_default(step=0):
             tf.summary.image(name, grid)
 

@@ -191,20 +191,13 @@ def uncalibrated(scores: np.ndarray, slope: float, intercept: float) -> np.ndarr
     return 1 / (1 + np.exp(-(logit(scores) - intercept) / slope))
 
 
-def best_threshold(labels: np.ndarray, scores: np.ndarray, figure: str) -> float:
-    """The threshold at which ``figure`` is highest, halfway between two scores; of equals, the nearest to 0.5.
+def best_threshold(labels: np.ndarray, figure: str) -> float:
+    """Where calibrated scores should be cut for the highest balanced_accuracy or accuracy, as ``figure`` says.
 
-    ``figure`` is balanced_accuracy, accuracy or f1. The highest score is happy at any threshold.
+    By Bayes' rule: at the share of happy in ``labels``, at 0.5. Searching these labels' scores for their
+    highest figure would fit their noise: on a few dozen pictures that costs several points on new ones.
     """
-    at, sad, happy = steps(labels, scores)
-    value = {
-        "balanced_accuracy": happy / happy[-1] + 1 - sad / sad[-1],
-        "accuracy": happy + sad[-1] - sad,
-        "f1": 2 * happy / (happy[-1] + happy + sad),
-    }[figure]
-    halfway = (at + np.append(at[1:], 0)) / 2
-    best = np.flatnonzero(value > value.max() - 1e-12)
-    return float(halfway[best[np.argmin(np.abs(halfway[best] - 0.5))]])
+    return {"balanced_accuracy": float(labels.mean()), "accuracy": 0.5}[figure]
 
 
 def logit(scores: np.ndarray) -> np.ndarray:
