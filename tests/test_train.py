@@ -166,17 +166,21 @@ def test_calibration_is_folded_into_the_last_layer():
     assert np.allclose(model.predict(cnn, PICTURES), expected, atol=1e-5)
 
 
-def test_killed_and_started_again_ends_in_the_same_bytes(finished, tmp_path):
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 1)])
+def test_interrupted_and_started_again_ends_in_the_same_bytes(finished, tmp_path, how, status):
     """The fixture's run, in this process, is the uninterrupted one."""
     root = make_project(tmp_path, **SMALL)
     for split in ("train", "validation"):
         shutil.copytree(finished / "data/prepared" / split, root / "data/prepared" / split)
     command = [sys.executable, PROJECT / "stages/train.py", "--root", root]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         for line in run.stdout:
             if line.startswith("epoch 1/"):
-                run.send_signal(signal.SIGKILL)
-    assert run.returncode == -signal.SIGKILL
+                run.send_signal(how)
+        said = run.stderr.read()
+    assert run.returncode == status
+    assert "Traceback" not in said
+    assert how == signal.SIGKILL or said.endswith("interrupted\n")
     assert not (root / "models/model.keras").exists()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("going on after epoch 1\nepoch 2/2")
