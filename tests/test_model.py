@@ -27,7 +27,7 @@ def test_the_cnn_of_the_mission():
     conv = (3 * 3 * 3 + 1) * 16 + (3 * 3 * 16 + 1) * 32 + (3 * 3 * 32 + 1) * 16
     assert cnn.count_params() == conv + (10 * 10 * 16 + 1) * 256 + 256 + 1
     kinds = [type(layer).__name__ for layer in cnn.layers[1:]]
-    assert kinds == ["Rescaling", *["Conv2D", "MaxPooling2D"] * 3, "Flatten", "Dense", "Dense"]
+    assert kinds == ["Rescaling", *["Conv2D", "MaxPooling2D"] * 3, "Flatten", "Dense", "Dropout", "Dense"]
     assert [layer.filters for layer in cnn.layers if hasattr(layer, "filters")] == [16, 32, 16]
     assert cnn.layers[-1].activation is keras.activations.sigmoid
 

@@ -55,7 +55,7 @@ def test_one_epoch_and_the_same_bytes_again(tmp_path):
 
 def test_steps_are_those_of_keras(tmp_path):
     ours, theirs = small_cnn(dropout=0.0), small_cnn(dropout=0.0)
-    params = replace(PARAMS.train, epochs=1, batch_size=4)
+    params = replace(PARAMS.train, epochs=1, batch_size=4, schedule="constant", learning_rate=0.001)
     fitting.fit(ours, SPLIT, SPLIT, params, STILL, tmp_path / "checkpoint.npz")
     theirs.compile("adam", keras.losses.BinaryFocalCrossentropy(gamma=params.focal_gamma))
     for batch in fitting.shuffle(len(PICTURES), params, 1):
@@ -85,9 +85,9 @@ def test_learning_rate_rises_and_falls(tmp_path):
 def test_what_another_run_left_is_not_resumed(tmp_path, capsys):
     fit(small_cnn(), tmp_path, epochs=2)
     capsys.readouterr()
-    fit(small_cnn(), tmp_path, epochs=2, learning_rate=0.002)
+    fit(small_cnn(), tmp_path, epochs=2, learning_rate=0.003)
     assert "going on" not in capsys.readouterr().out
-    fit(small_cnn(), tmp_path, epochs=2, learning_rate=0.002)
+    fit(small_cnn(), tmp_path, epochs=2, learning_rate=0.003)
     assert "going on after epoch 2" in capsys.readouterr().out
 
 
