@@ -2,6 +2,7 @@
 
 import json
 import math
+import mmap
 import re
 import tempfile
 import zipfile
@@ -66,6 +67,8 @@ def read_split(folder: Path) -> Split:
     for i, path in enumerate(files):
         with Image.open(path) as picture:
             pictures[i] = picture
+    if hasattr(mmap, "MADV_RANDOM"):  # not on Windows
+        pictures.base.madvise(mmap.MADV_RANDOM)  # batches are shuffled: reading ahead would fetch in vain
     return Split(pictures, labels, [str(file) for file in files])
 
 
