@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from happysad.files import replacing_file
 from happysad.model import Split
 from happysad.params import Augment, Train
 
@@ -28,9 +29,8 @@ def fingerprint(model: keras.Model, train: Split, validation: Split, *params: Tr
 
 
 def store(path: Path, key: str, history: list[dict], variables: list, best: list[np.ndarray]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with open(partial, "wb") as file:
+    """Written whole or not at all, so that no kill leaves half a checkpoint."""
+    with replacing_file(path) as partial, open(partial, "wb") as file:
         about = json.dumps({"key": key, "history": history})
         np.savez(
             file,
@@ -38,7 +38,6 @@ def store(path: Path, key: str, history: list[dict], variables: list, best: list
             **{f"variable_{i}": v.numpy() for i, v in enumerate(variables)},
             **{f"best_{i}": w for i, w in enumerate(best)},
         )
-    partial.replace(path)  # at once, so that no kill leaves half a checkpoint
 
 
 def restore(path: Path, key: str, variables: list) -> tuple[list[dict], list[np.ndarray]]:
