@@ -28,7 +28,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
-from happysad import duplicates
+from happysad.data import duplicates
 
 Pairs = set[tuple[str, str]]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}

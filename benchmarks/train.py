@@ -26,8 +26,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from happysad import CLASSES, augmentation, fitting, images, model, params
-from happysad.stage import PROJECT
+from happysad import CLASSES
+from happysad.common import images, params
+from happysad.common.cli import PROJECT
+from happysad.data.prepared import Split
+from happysad.training import augmentation, cnn, fit
 
 TUTORIAL = Path(__file__).with_name("tutorial.py")
 
@@ -42,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     settings = params.load(PROJECT)
     train_params = replace(settings.train, epochs=options.epochs)
-    fitting.make_deterministic(train_params)
+    fit.make_deterministic(train_params)
 
     began = Clock()
     pictures, labels = decode(options.folder, options.size)
@@ -50,7 +53,7 @@ def main() -> None:
     order = np.random.default_rng(1).permutation(len(labels))
     first, second = int(0.7 * len(order)), int(0.9 * len(order))
     train, validation = (
-        model.Split(pictures[part], labels[part], []) for part in (order[:first], order[first:second])
+        Split(pictures[part], labels[part], []) for part in (order[:first], order[first:second])
     )
 
     theirs = start_tutorial(options.folder, options.size, train_params.batch_size)
@@ -66,10 +69,10 @@ def main() -> None:
         tutorials.append(tuple(map(float, theirs.stdout.readline().split())))
         clock = Clock()
 
-    cnn = model.build(options.size, settings.model)
+    model = cnn.build(options.size, settings.model)
     with tempfile.TemporaryDirectory() as folder, theirs:
-        fitting.fit(
-            cnn, train, validation, train_params, settings.augment, Path(folder, "c.npz"), after_our_epoch
+        fit.fit(
+            model, train, validation, train_params, settings.augment, Path(folder, "c.npz"), after_our_epoch
         )
         theirs.stdin.close()
 
@@ -83,12 +86,12 @@ def main() -> None:
     print(f"tutorial / ours: {cpu:.2f} of the CPU, {wall:.2f} by the clock")
 
     clock = Clock()
-    for i, batch in enumerate(fitting.shuffle(len(train.labels), train_params, 1)):
+    for i, batch in enumerate(fit.shuffle(len(train.labels), train_params, 1)):
         tf.convert_to_tensor(train.pictures[batch])
         augmentation.draws(len(batch), 1, 1, i)
     epoch = medians["ours"][0]
     print(f"our input: {clock.seconds()[0] / epoch:.1%} of the epoch's CPU")
-    work = operations(cnn) * (3 * len(train.labels) + len(validation.labels))
+    work = operations(model) * (3 * len(train.labels) + len(validation.labels))
     peak = matrix_peak()
     print(
         f"float32 matrix peak {peak / 1e9:.0f} GFLOP per CPU s, of which an epoch reaches {work / epoch / peak:.0%}"
@@ -130,10 +133,10 @@ def decode(folder: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(pictures), np.array(labels)
 
 
-def operations(cnn: keras.Model) -> float:
+def operations(model: keras.Model) -> float:
     """Multiplications and additions of convolutions and dense layers for one picture, forward."""
     total = 0.0
-    for layer in cnn.layers:
+    for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D):
             total += 2 * np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:3])
         if isinstance(layer, keras.layers.Dense):

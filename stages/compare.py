@@ -15,8 +15,9 @@ from dvc.api import read
 from dvc.exceptions import DvcException
 from dvc.scm import SCMError
 
-from happysad import scoring
-from happysad.stage import PROJECT
+from happysad.common.cli import PROJECT
+from happysad.common.errors import UserError
+from happysad.evaluation import metrics
 
 WORKSPACE = "workspace"
 
@@ -34,32 +35,30 @@ def main(argv: list[str] | None = None) -> int:
     try:
         rows = [predictions(options.root, name) for name in (options.a, options.b)]
         print(comparison(*rows, options.a, options.b))
-    except ValueError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 def predictions(root: Path, revision: str) -> list[dict]:
-    """The rows of metrics/predictions.csv at ``revision``, sorted by id. Raises ValueError where it has none."""
+    """The rows of metrics/predictions.csv at ``revision``, sorted by id. Raises UserError where it has none."""
     try:
         rev = None if revision == WORKSPACE else revision
         content = read("metrics/predictions.csv", repo=str(root), rev=rev, mode="rb")
     except (DvcException, SCMError, OSError) as error:
-        raise ValueError(f"{revision}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{revision}: {str(error).splitlines()[0]}") from None
     rows = list(csv.DictReader(io.StringIO(content.decode("utf-8", "surrogateescape"), newline="")))
     if not rows or "id" not in rows[0]:
-        raise ValueError(
-            f"{revision}: an older version wrote its metrics/predictions.csv: run evaluate there"
-        )
+        raise UserError(f"{revision}: an older version wrote its metrics/predictions.csv: run evaluate there")
     return sorted(rows, key=lambda row: row["id"])
 
 
 def comparison(a: list[dict], b: list[dict], name_a: str, name_b: str) -> str:
-    """The verdict, some lines. Raises ValueError where the test pictures or their labels differ."""
+    """The verdict, some lines. Raises UserError where the test pictures or their labels differ."""
     test_a, test_b = ({(row["id"], row["label"]) for row in rows} for rows in (a, b))
     if test_a != test_b:
-        raise ValueError(
+        raise UserError(
             f"{name_a} and {name_b} were tested on different pictures or labels: {len(test_a & test_b)} in common, "
             f"{len(test_a - test_b)} of {name_a} alone, {len(test_b - test_a)} of {name_b} alone. "
             f"Run both on the same data"
@@ -71,13 +70,13 @@ def comparison(a: list[dict], b: list[dict], name_a: str, name_b: str) -> str:
     draws = [
         (
             right_b[i].mean() - right_a[i].mean(),
-            scoring.roc_auc(labels[i], score_b[i]) - scoring.roc_auc(labels[i], score_a[i]),
+            metrics.roc_auc(labels[i], score_b[i]) - metrics.roc_auc(labels[i], score_a[i]),
         )
-        for i in scoring.resamples(labels, groups)
+        for i in metrics.resamples(labels, groups)
     ]
-    (low, high), (auc_low, auc_high) = (scoring.percentiles(values) for values in np.array(draws).T)
-    gain, p = right_b.mean() - right_a.mean(), scoring.mcnemar(right_a, right_b)
-    auc_a, auc_b = scoring.roc_auc(labels, score_a), scoring.roc_auc(labels, score_b)
+    (low, high), (auc_low, auc_high) = (metrics.percentiles(values) for values in np.array(draws).T)
+    gain, p = right_b.mean() - right_a.mean(), metrics.mcnemar(right_a, right_b)
+    auc_a, auc_b = metrics.roc_auc(labels, score_a), metrics.roc_auc(labels, score_b)
     if p >= 0.05:
         verdict = f"Not decided: {name_b} may be better or worse than {name_a}, or the same."
     else:

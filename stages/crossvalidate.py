@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from happysad import CLASSES, scoring
-from happysad.files import read_csv, write_csv, write_json
-from happysad.fitting import calibrate, fit, make_deterministic, start_afresh
-from happysad.model import Split, build, predict, read_split
-from happysad.params import Crossvalidate, Params, load
-from happysad.splits import position
-from happysad.stage import run
+from happysad import CLASSES
+from happysad.common.cli import run
+from happysad.common.files import read_csv, write_csv, write_json
+from happysad.common.params import Crossvalidate, Params, load
+from happysad.data.prepared import Split, read_split
+from happysad.data.splits import position
+from happysad.evaluation import metrics
+from happysad.training.cnn import build, predict
+from happysad.training.fit import calibrate, fit, make_deterministic, start_afresh
 
 FREE = ("roc_auc", "average_precision", "brier", "ece", "log_loss")  # of a threshold, which differs by fold
 
@@ -44,9 +46,9 @@ def main(root: Path) -> None:
         out = folds == fold
         scores[out], threshold = answers_of_fold(data, folds, fold, params, checkpoint)
         thresholds[out] = threshold
-        figures[f"fold_{fold}"] = scoring.metrics(data.labels[out], scores[out], threshold)
-    together = scoring.metrics(data.labels, scores, thresholds)
-    bootstrap = scoring.intervals(data.labels, scores, 0.5, groups)
+        figures[f"fold_{fold}"] = metrics.compute(data.labels[out], scores[out], threshold)
+    together = metrics.compute(data.labels, scores, thresholds)
+    bootstrap = metrics.intervals(data.labels, scores, 0.5, groups)
     together |= {name: value for name, value in bootstrap.items() if name.startswith(FREE)}
     figures = together | figures
     write_json(root / "metrics/crossvalidation.json", figures)
@@ -95,7 +97,7 @@ def answers_of_fold(
     model = build(data.pictures.shape[1], params.model)
     fit(model, train, validation, params.train, params.augment, checkpoint)
     calibrate(model, validation.labels, predict(model, validation.pictures))
-    threshold = scoring.best_threshold(validation.labels, params.train.threshold_for)
+    threshold = metrics.best_threshold(validation.labels, params.train.threshold_metric)
     return predict(model, data.pictures[folds == fold]), threshold
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import onnxruntime
 
-from happysad import CLASSES, params
-from happysad.files import read_csv, replacing, write_json
-from happysad.stage import run
+from happysad import CLASSES
+from happysad.common import params
+from happysad.common.cli import run
+from happysad.common.errors import UserError
+from happysad.common.files import read_csv, replacing, write_json
 
 PAGE = Path(__file__).resolve().parents[1] / "demo"
 RUNTIME = PAGE / "node_modules/onnxruntime-web/dist"
@@ -21,9 +23,9 @@ EXAMPLES = 4  # of each class
 def main(root: Path) -> None:
     model = root / "models/export/model.onnx"
     if not model.exists():
-        raise ValueError(f"{model} is missing: run `dvc repro`")
+        raise UserError(f"{model} is missing: run `dvc repro`")
     if not RUNTIME.exists():
-        raise ValueError(f"{RUNTIME} is missing: run `npm ci --prefix demo`")
+        raise UserError(f"{RUNTIME} is missing: run `npm ci --prefix demo`")
     source = root / params.load(root).source
     with replacing(root / "demo/site") as site:
         for file in (*FILES, model):

@@ -9,12 +9,13 @@ import keras
 import numpy as np
 from PIL import Image
 
-from happysad import CLASSES, baseline, explain, plots, scoring, slices
-from happysad.corruptions import corrupted
-from happysad.files import read_csv, read_json, replacing, write_csv, write_json
-from happysad.model import load, predict
-from happysad.sheets import sheet
-from happysad.stage import run
+from happysad import CLASSES
+from happysad.common.cli import run
+from happysad.common.contact_sheet import sheet
+from happysad.common.files import read_csv, read_json, replacing, write_csv, write_json
+from happysad.evaluation import baseline, grad_cam, metrics, plots, slices
+from happysad.evaluation.corruptions import corrupted
+from happysad.training.cnn import load, predict
 
 GALLERY = 15  # pictures
 COPIED = ("path", "label", "split", "group", "id", "format", "source_split", "width", "height", "flags")
@@ -33,19 +34,19 @@ def main(root: Path) -> None:
         row |= {"score": float(score), "predicted": CLASSES[predicted], "baseline_score": float(simple_score)}
 
     groups = np.array([row["group"] for row in rows])
-    figures = scoring.proportions(labels, scores, threshold)
-    figures |= scoring.intervals(labels, scores, threshold, groups)
+    figures = metrics.proportions(labels, scores, threshold)
+    figures |= metrics.intervals(labels, scores, threshold, groups)
     figures |= compare(labels, answers, simple, simple_scores, groups)
     by_slice = slices.table(rows)
     by_corruption = robustness(model, pictures, labels, answers, threshold)
 
-    metrics = root / "metrics"
-    write_json(metrics / "test.json", figures)
-    write_csv(metrics / "predictions.csv", rows)
-    write_curves(metrics, labels, scores)
-    write_csv(metrics / "slices.csv", by_slice)
-    write_csv(metrics / "robustness.csv", by_corruption)
-    with replacing(metrics / "plots/test") as folder:
+    out = root / "metrics"
+    write_json(out / "test.json", figures)
+    write_csv(out / "predictions.csv", rows)
+    write_curves(out, labels, scores)
+    write_csv(out / "slices.csv", by_slice)
+    write_csv(out / "robustness.csv", by_corruption)
+    with replacing(out / "plots/test") as folder:
         draw(folder, labels, scores, about, figures, by_slice, by_corruption)
         for name, title, chosen in galleries(labels, scores, threshold):
             gallery(model, [rows[i] for i in chosen], pictures[chosen], title).save(
@@ -83,10 +84,10 @@ def compare(
     }
     figures = {}
     for name, part in right.items():
-        figures |= scoring.proportion(f"{name}_accuracy", part)
+        figures |= metrics.proportion(f"{name}_accuracy", part)
     better = max(right.values(), key=np.mean)
     gain = (answers == labels) - better.astype(float)
-    low, high = scoring.percentiles(np.array([gain[i].mean() for i in scoring.resamples(labels, groups)]))
+    low, high = metrics.percentiles(np.array([gain[i].mean() for i in metrics.resamples(labels, groups)]))
     return figures | {"gain": float(gain.mean()), "gain_ci_low": low, "gain_ci_high": high}
 
 
@@ -95,19 +96,19 @@ def robustness(
 ) -> list[dict]:
     """A row for the unchanged pictures, then one per corruption and severity."""
     unchanged = {"corruption": "none", "severity": 0, "setting": ""}
-    rows = [unchanged | scoring.proportion("accuracy", answers == labels) | {"changed_answers": 0.0}]
+    rows = [unchanged | metrics.proportion("accuracy", answers == labels) | {"label_changes": 0.0}]
     for about, worse in corrupted(pictures):
         said = predict(model, worse) >= threshold
-        accuracy = scoring.proportion("accuracy", said == labels)
-        rows.append(about | accuracy | {"changed_answers": float((said != answers).mean())})
+        accuracy = metrics.proportion("accuracy", said == labels)
+        rows.append(about | accuracy | {"label_changes": float((said != answers).mean())})
     return rows
 
 
-def write_curves(metrics: Path, labels: np.ndarray, scores: np.ndarray) -> None:
-    false_positive_rate, recall = scoring.roc_curve(labels, scores)
-    write_csv(metrics / "roc.csv", columns(false_positive_rate=false_positive_rate, recall=recall))
-    precision, recall = scoring.precision_recall_curve(labels, scores)
-    write_csv(metrics / "precision_recall.csv", columns(recall=recall, precision=precision))
+def write_curves(out: Path, labels: np.ndarray, scores: np.ndarray) -> None:
+    false_positive_rate, recall = metrics.roc_curve(labels, scores)
+    write_csv(out / "roc.csv", columns(false_positive_rate=false_positive_rate, recall=recall))
+    precision, recall = metrics.precision_recall_curve(labels, scores)
+    write_csv(out / "precision_recall.csv", columns(recall=recall, precision=precision))
 
 
 def columns(**values: np.ndarray) -> list[dict]:
@@ -125,8 +126,8 @@ def draw(
 ) -> None:
     for plot in (plots.roc, plots.precision_recall, plots.confusion):
         plots.save(plot(labels, scores, about["threshold"]), folder / f"{plot.__name__}.png")
-    before = scoring.reliability(labels, scoring.uncalibrated(scores, **about["calibration"]))
-    plots.save(plots.reliability(before, scoring.reliability(labels, scores)), folder / "reliability.png")
+    before = metrics.reliability(labels, metrics.uncalibrated(scores, **about["calibration"]))
+    plots.save(plots.reliability(before, metrics.reliability(labels, scores)), folder / "reliability.png")
     plots.save(plots.slices(by_slice, figures["accuracy"]), folder / "slices.png")
     plots.save(plots.robustness(by_corruption), folder / "robustness.png")
 
@@ -149,8 +150,8 @@ def gallery(model: keras.Model, rows: list[dict], pictures: np.ndarray, title: s
     pairs = []
     if rows:
         answers = np.array([CLASSES.index(row["predicted"]) for row in rows])
-        heat = explain.grad_cam(model, pictures, answers)
-        pairs = [np.hstack([p, explain.overlay(p, h)]) for p, h in zip(pictures, heat, strict=True)]
+        heat = grad_cam.grad_cam(model, pictures, answers)
+        pairs = [np.hstack([p, grad_cam.overlay(p, h)]) for p, h in zip(pictures, heat, strict=True)]
     captions = [f"{row['path']}\nscore {row['score']:.2f}, label {row['label']}" for row in rows]
     return sheet(pairs, captions, 5, title + "; right: the places that speak for the model's answer")
 
@@ -174,10 +175,10 @@ def print_summary(figures: dict, by_slice: list[dict], by_corruption: list[dict]
     worst = min(by_corruption[1:], key=lambda row: row["accuracy"])
     mirror = next(row for row in by_corruption if row["corruption"] == "mirror")
     print(f"weakest against {worst['corruption']} ({worst['setting']}): {worst['accuracy']:.1%} right")
-    print(f"a mirror changes {mirror['changed_answers']:.1%} of the answers")
+    print(f"a mirror changes {mirror['label_changes']:.1%} of the answers")
     gain = (figures[f"gain{end}"] for end in ("", "_ci_low", "_ci_high"))
     print("against the better baseline: {:+.1%} ({:+.1%} to {:+.1%})".format(*gain))
-    print(scoring.sentence(figures))
+    print(metrics.sentence(figures))
 
 
 if __name__ == "__main__":

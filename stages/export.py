@@ -17,20 +17,26 @@ import keras
 import numpy as np
 from PIL import Image
 
-from happysad import CLASSES, images, inference, model, onnx_export, params, runtimes, tflite_export
-from happysad.card import model_card
-from happysad.files import read_json, replacing, write_json
-from happysad.stage import PROJECT, run
+from happysad import CLASSES
+from happysad.common import images, params
+from happysad.common.cli import PROJECT, run
+from happysad.common.errors import UserError
+from happysad.common.files import read_json, replacing, write_json
+from happysad.data.prepared import read_split
+from happysad.export import onnx_model, serving, tflite_model
+from happysad.export.model_card import model_card
+from happysad.prediction import runtimes
+from happysad.training import cnn
 
 REPRESENTATIVE = 200  # training pictures that int8 is calibrated on, at the least where there are as many
 
 
 def main(root: Path) -> None:
     settings = params.load(root)
-    classifier = model.load(root / "models/model.keras")
+    classifier = cnn.load(root / "models/model.keras")
     description = read_json(root / "models/model.json")
     training = sorted((root / "data/prepared/train").glob("*/*.png"))
-    validation = model.read_split(root / "data/prepared/validation").pictures
+    validation = read_split(root / "data/prepared/validation").pictures
     metadata = describe(description, training)
     with replacing(root / "models/export") as out:
         write(classifier, metadata, training, out)
@@ -66,19 +72,19 @@ def describe(description: dict, training: list[Path]) -> dict[str, str]:
 
 def write(classifier: keras.Model, metadata: dict[str, str], training: list[Path], out: Path) -> None:
     size = int(metadata["image_size"])
-    batches = onnx_export.batches(classifier)
-    onnx_export.write(batches, metadata, out / "model_batch.onnx")
+    batches = onnx_model.batches(classifier)
+    onnx_model.write(batches, metadata, out / "model_batch.onnx")
     resizes = {"preprocessing": f"uint8 RGB turned upright by its EXIF tag; resized to {size}x{size} inside"}
-    onnx_export.write(onnx_export.any_size(batches, size), metadata | resizes, out / "model.onnx")
+    onnx_model.write(onnx_model.any_size(batches, size), metadata | resizes, out / "model.onnx")
 
     labels = "".join(f"{name}\n" for name in CLASSES)
     attached = {"labels.txt": labels, "metadata.json": json.dumps(metadata, indent=2) + "\n"}
     sample = training[:: max(1, len(training) // REPRESENTATIVE)]
     representative = np.stack([images.decode(file, size) for file in sample])
-    tflite_export.write(tflite_export.float32(classifier), attached, out / "model.tflite")
-    tflite_export.write(tflite_export.int8(classifier, representative), attached, out / "model_int8.tflite")
+    tflite_model.write(tflite_model.float32(classifier), attached, out / "model.tflite")
+    tflite_model.write(tflite_model.int8(classifier, representative), attached, out / "model_int8.tflite")
 
-    inference.write_saved_model(classifier, out / "saved_model")
+    serving.write_saved_model(classifier, out / "saved_model")
     (out / "labels.txt").write_text(labels)
 
 
@@ -97,11 +103,11 @@ def compare(classifier: keras.Model, out: Path, pictures: np.ndarray, threshold:
         began = time.perf_counter()
         found = score(theirs)[:, 1].astype(float)
         milliseconds = 1000 * (time.perf_counter() - began) / len(pictures)
-        expected = model.predict(classifier, ours)
+        expected = cnn.predict(classifier, ours)
         files[name] = {
             "bytes": sum(f.stat().st_size for f in out.rglob("*") if name in f.parts and f.is_file()),
             "largest_difference": float(np.abs(found - expected).max()),
-            "label_flips": int(((found >= threshold) != (expected >= threshold)).sum()),
+            "label_changes": int(((found >= threshold) != (expected >= threshold)).sum()),
         }
         print(
             f"{name}: {files[name]['bytes'] / 1e6:.2f} MB, {milliseconds:.2f} ms a picture, "
@@ -122,11 +128,11 @@ def other_sizes(pictures: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def check(metrics: dict, limits: params.Export) -> None:
-    """Raises ValueError for the first file that differs from the Keras model by more than params.yaml allows."""
+    """Raises UserError for the first file that differs from the Keras model by more than params.yaml allows."""
     for name, file in metrics["files"].items():
         if name == "model_int8.tflite":
-            what, key = "share of other answers", "int8_flips"
-            found = file["label_flips"] / metrics["pictures"]
+            what, key = "share of other answers", "int8_label_changes"
+            found = file["label_changes"] / metrics["pictures"]
         else:
             what, key = "largest difference in score", "tolerance"
             found = file["largest_difference"]
@@ -134,7 +140,7 @@ def check(metrics: dict, limits: params.Export) -> None:
             key = "resize_tolerance"
         allowed = getattr(limits, key)
         if not found <= allowed:  # so that NaN fails too
-            raise ValueError(
+            raise UserError(
                 f"models/export/{name} against models/model.keras: {what} {found:.3g}; "
                 f"export.{key} in params.yaml allows {allowed:g}"
             )

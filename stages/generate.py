@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from happysad import CLASSES
+from happysad.common.cli import run
+from happysad.common.files import replacing, write_csv
+from happysad.common.parallel import map_batches
+from happysad.common.params import Generate, load
 from happysad.drawing.faces import sample_face
 from happysad.drawing.render import render
-from happysad.files import replacing, write_csv
-from happysad.params import Generate, load
-from happysad.stage import run
-from happysad.workers import map_batches
 
 FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 SHARES = (0.8, 0.12, 0.08)  # of the formats

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from happysad import CLASSES, images
-from happysad.files import read_csv, write_csv
-from happysad.params import load
-from happysad.sheets import sheet
-from happysad.stage import run
+from happysad import CLASSES
+from happysad.common import images
+from happysad.common.cli import run
+from happysad.common.contact_sheet import sheet
+from happysad.common.errors import UserError
+from happysad.common.files import read_csv, write_csv
+from happysad.common.params import load
 
 MOST = 60  # pictures on the sheet
 
@@ -21,7 +23,7 @@ def main(root: Path) -> None:
     params = load(root)
     answers = root / "metrics/crossvalidation.csv"
     if not answers.exists():
-        raise ValueError(f"{answers} is missing: run dvc repro crossvalidation/dvc.yaml")
+        raise UserError(f"{answers} is missing: run dvc repro experiments/crossvalidation/dvc.yaml")
     rows = read_csv(answers)
     labels = np.array([CLASSES.index(row["label"]) for row in rows])
     scores = np.array([float(row["score"]) for row in rows])

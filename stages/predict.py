@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from happysad import images
-from happysad.classifier import Classifier, load
-from happysad.files import copy_into, replacing_file
-from happysad.find import find
+from happysad.common import images
+from happysad.common.errors import UserError
+from happysad.common.files import copy_into, replacing_file
+from happysad.prediction.classifier import Classifier, load
+from happysad.prediction.paths import find
 
 MODEL = Path(__file__).resolve().parents[1] / "models/export/model_batch.onnx"
 AHEAD = 256  # pictures taken up before the first is answered, at most: keeps all threads busy
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     try:
         return predict(options)
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
 
@@ -87,7 +88,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Answer every picture in order and return the exit status. Raises ValueError for no model or no file."""
+    """Answer every picture in order and return the exit status. Raises UserError for no model or no file."""
     classifier = load(options.model)
     threshold = classifier.threshold if options.threshold is None else options.threshold
 
@@ -116,7 +117,7 @@ def predict(options: argparse.Namespace) -> int:
                 explain(classifier, result, options.explain)
             tell(result)
         if not answers:
-            raise ValueError(f"no files in {', '.join(options.files)}")
+            raise UserError(f"no files in {', '.join(options.files)}")
     return 1 if errors else 0
 
 
@@ -173,17 +174,17 @@ def output(options: argparse.Namespace, say: Callable) -> Iterator[Callable[[dic
 
 
 def only(paths: Iterable[str], out: Path) -> str:
-    """The one path. Raises ValueError for none, for several, and where it is ``out``."""
+    """The one path. Raises UserError for none, for several, and where it is ``out``."""
     first, *more = [*islice(paths, 2)] or [None]
     if first is None or more:
-        raise ValueError("--explain takes one picture")
+        raise UserError("--explain takes one picture")
     if os.path.realpath(first) == os.path.realpath(out):
-        raise ValueError(f"--explain would write over the picture {out}: name another file")
+        raise UserError(f"--explain would write over the picture {out}: name another file")
     return first
 
 
 def explain(classifier: Classifier, result: dict, out: Path) -> None:
-    from happysad import occlusion  # here, since it takes a while
+    from happysad.prediction import occlusion  # here, since it takes a while
 
     picture, _ = images.read(Path(result["path"]))
     title = f"{result['label']}, score {result['score']:.2f} (happy from {result['threshold']:.2f} on)"

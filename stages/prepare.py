@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from happysad import CLASSES, duplicates, images, quality, review
-from happysad.files import replacing, write_csv, write_json
-from happysad.manifest import Picture, correct, find_files
-from happysad.params import QUALITIES, Params, Prepare, load
-from happysad.splits import SPLITS, assign
-from happysad.stage import run
-from happysad.workers import map_batches
+from happysad import CLASSES
+from happysad.common import images
+from happysad.common.cli import run
+from happysad.common.errors import UserError
+from happysad.common.files import replacing, write_csv, write_json
+from happysad.common.parallel import map_batches
+from happysad.common.params import QUALITIES, Params, Prepare, load
+from happysad.data import duplicates, overview, quality
+from happysad.data.manifest import Picture, correct, find_files
+from happysad.data.splits import SPLITS, assign
 
 
 def main(root: Path) -> None:
@@ -31,7 +34,7 @@ def main(root: Path) -> None:
         check_splits(usable, params.source)
         store(usable, folder)
         write_csv(folder / "manifest.csv", [row(p) for p in pictures])
-        review.write(pictures, pairs, source, folder, pages, params.prepare)
+        overview.write(pictures, pairs, source, folder, pages, params.prepare)
     counts = count(pictures, groups, pairs, params.prepare)
     write_json(root / "metrics/data.json", counts)
     print_summary(counts, pictures)
@@ -47,7 +50,7 @@ def decode_all(
     pictures[:] = [picture for picture, _ in decoded]
     usable = [(picture, thumbnail) for picture, thumbnail in decoded if thumbnail is not None]
     if not usable:
-        raise ValueError(f"none of the {len(pictures)} files of {source} is a usable picture")
+        raise UserError(f"none of the {len(pictures)} files of {source} is a usable picture")
     return [picture for picture, _ in usable], np.stack([thumbnail for _, thumbnail in usable])
 
 
@@ -120,7 +123,7 @@ def check_splits(pictures: list[Picture], source: str) -> None:
     for split in SPLITS:
         for label in CLASSES:
             if not kept[split, label]:
-                raise ValueError(
+                raise UserError(
                     f"{source}: no {label} picture is left for {split}: add pictures, "
                     f"or change the shares or the seed under prepare: in params.yaml"
                 )
@@ -174,7 +177,7 @@ def count(
 
 def random_split_leak(sizes: list[int], params: Prepare) -> float:
     """The share of test pictures that a split by file would have had a copy of in train, on average."""
-    train_share = 1 - params.validation_share - params.test_share
+    train_share = 1 - params.validation_fraction - params.test_fraction
     return sum(n * (1 - (1 - train_share) ** (n - 1)) for n in sizes) / sum(sizes)
 
 

@@ -7,9 +7,10 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from happysad import plots, scoring
-from happysad.files import read_csv, read_json
-from happysad.stage import run
+from happysad.common.cli import run
+from happysad.common.errors import UserError
+from happysad.common.files import read_csv, read_json
+from happysad.evaluation import metrics, plots
 
 MEANING = {
     "accuracy": "share of all pictures that it answers right",
@@ -31,30 +32,30 @@ MEANING = {
 
 
 def main(root: Path) -> None:
-    metrics, model, tests = root / "metrics", root / "models/model.json", root / "metrics/plots/test"
-    if missing := [path for path in (metrics / "test.json", tests, model) if not path.exists()]:
-        raise ValueError(f"{missing[0]} is missing: run `dvc repro`")
-    figures, about = read_json(metrics / "test.json"), read_json(model)
-    by_slice, by_corruption = read_csv(metrics / "slices.csv"), read_csv(metrics / "robustness.csv")
-    history = read_csv(metrics / "history.csv")
+    folder, model, tests = root / "metrics", root / "models/model.json", root / "metrics/plots/test"
+    if missing := [path for path in (folder / "test.json", tests, model) if not path.exists()]:
+        raise UserError(f"{missing[0]} is missing: run `dvc repro`")
+    figures, about = read_json(folder / "test.json"), read_json(model)
+    by_slice, by_corruption = read_csv(folder / "slices.csv"), read_csv(folder / "robustness.csv")
+    history = read_csv(folder / "history.csv")
     page = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8")).substitute(
-        sentence=escape(scoring.sentence(figures)),
+        sentence=escape(metrics.sentence(figures)),
         findings="".join(f"<li>{escape(line)}</li>" for line in findings(figures, by_slice, by_corruption)),
         figures=figure_table(figures),
         curves=images(tests, "roc.png", "precision_recall.png", "confusion.png", "reliability.png"),
         slices=images(tests, "slices.png", "robustness.png"),
         galleries=images(tests, "sad_called_happy.jpg", "happy_called_sad.jpg", "least_certain.jpg"),
-        suspects=images(metrics, "label_errors.jpg"),
+        suspects=images(folder, "label_errors.jpg"),
         training=image(drawn(plots.learning_curves(history, about["epoch"])), "png", "learning curves"),
-        data=counts(read_json(metrics / "data.json")),
-        sheets=images(metrics / "plots/data"),
+        data=counts(read_json(folder / "data.json")),
+        sheets=images(folder / "plots/data"),
         params=escape((root / "params.yaml").read_text(encoding="utf-8")),
         versions=escape(", ".join(f"{name} {version}" for name, version in about["versions"].items())),
         threshold=f"{about['threshold']:.3f}",
         revision=escape(revision(root)),
     )
-    (metrics / "report.html").write_text(page, encoding="utf-8")
-    print(f"{metrics / 'report.html'}: {len(page) / 1e6:.1f} MB, opens in any browser")
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    print(f"{folder / 'report.html'}: {len(page) / 1e6:.1f} MB, opens in any browser")
 
 
 def findings(figures: dict, by_slice: list[dict], by_corruption: list[dict]) -> list[str]:
@@ -75,7 +76,7 @@ def findings(figures: dict, by_slice: list[dict], by_corruption: list[dict]) -> 
     mirror = next(row for row in by_corruption if row["corruption"] == "mirror")
     lines.append(
         f"Of worse photographs, {worst['corruption']} ({worst['setting']}) costs most: "
-        f"{float(worst['accuracy']):.1%} right. A mirror changes {float(mirror['changed_answers']):.1%} of its answers."
+        f"{float(worst['accuracy']):.1%} right. A mirror changes {float(mirror['label_changes']):.1%} of its answers."
     )
     return lines
 

@@ -9,14 +9,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from happysad import CLASSES, baseline, scoring
-from happysad.augmentation import change, draws
-from happysad.files import write_csv, write_json
-from happysad.fitting import calibrate, distribute, fit, is_chief, make_deterministic, shuffle
-from happysad.model import Split, build, predict, read_split, save
-from happysad.params import Params, load
-from happysad.runlog import RunLog
-from happysad.stage import run
+from happysad import CLASSES
+from happysad.common.cli import run
+from happysad.common.files import write_csv, write_json
+from happysad.common.params import Params, load
+from happysad.data.prepared import Split, read_split
+from happysad.evaluation import baseline, metrics
+from happysad.training.augmentation import change, draws
+from happysad.training.cnn import build, predict, save
+from happysad.training.fit import calibrate, distribute, fit, is_chief, make_deterministic, shuffle
+from happysad.training.tensorboard import RunLog
 
 
 def main(root: Path) -> None:
@@ -38,7 +40,7 @@ def main(root: Path) -> None:
         history = fit(model, train, validation, params.train, params.augment, checkpoint, log.epoch)
     slope, intercept = calibrate(model, validation.labels, predict(model, validation.pictures))
     scores = predict(model, validation.pictures)
-    threshold = scoring.best_threshold(validation.labels, params.train.threshold_for)
+    threshold = metrics.best_threshold(validation.labels, params.train.threshold_metric)
     worst = np.argsort(-np.abs(scores - validation.labels), kind="stable")
     log.pictures("validation", "most wrong first", validation.pictures[worst[:64]])
 
@@ -54,7 +56,7 @@ def main(root: Path) -> None:
             "threshold": threshold,
             "calibration": {"slope": slope, "intercept": intercept},
             "epoch": min(history, key=lambda row: row["validation_loss"])["epoch"],
-            "validation": scoring.metrics(validation.labels, scores, threshold),
+            "validation": metrics.compute(validation.labels, scores, threshold),
             "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
             "threads": params.train.threads,
             "replicas": strategy.num_replicas_in_sync,

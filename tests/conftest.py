@@ -16,9 +16,9 @@ settings.register_profile("steady", deadline=None)  # a busy machine is no failu
 settings.load_profile("steady")
 SMALL = {
     "generate": {"pictures_per_class": 50, "size": 48},
-    "prepare": {"image_size": 32, "test_share": 0.25, "validation_share": 0.25},
+    "prepare": {"image_size": 32, "test_fraction": 0.25, "validation_fraction": 0.25},
     "train": {"epochs": 2},
-    "export": {"int8_flips": 0.2},  # so little trained, scores lie close to the threshold
+    "export": {"int8_label_changes": 0.2},  # so little trained, scores lie close to the threshold
 }
 
 

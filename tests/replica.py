@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 from conftest import PROJECT, draw
 
-from happysad import fitting, model
-from happysad.params import load
+from happysad.common.params import load
+from happysad.data.prepared import Split
+from happysad.training import cnn, fit
 
 
 def main(out: Path, devices: int) -> None:
@@ -20,21 +21,21 @@ def main(out: Path, devices: int) -> None:
     params = load(PROJECT)
     train = replace(params.train, epochs=2, batch_size=7)
     augment = replace(params.augment, mirror=True, rotation=10.0, contrast=0.2)
-    fitting.make_deterministic(train)
-    strategy = fitting.distribute()
+    fit.make_deterministic(train)
+    strategy = fit.distribute()
     if devices > 1:  # parts of the CPU, as if they were GPUs
         parts = [tf.config.LogicalDeviceConfiguration()] * devices
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
         strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(devices)])
     pictures = np.stack([np.asarray(draw(seed, 32, 32)) for seed in range(20)])
-    split = model.Split(pictures, np.arange(20) % 2, [])
+    split = Split(pictures, np.arange(20) % 2, [])
     with strategy.scope():
-        cnn = model.build(32, replace(params.model, filters=(4, 4), dense_units=8, dropout=0.0))
-        before = cnn.get_weights()[0]
-        history = fitting.fit(cnn, split, split, train, augment, out.with_suffix(".checkpoint"))
-    assert np.abs(cnn.get_weights()[0] - before).max() > 0.001
+        model = cnn.build(32, replace(params.model, filters=(4, 4), dense_units=8, dropout=0.0))
+        before = model.get_weights()[0]
+        history = fit.fit(model, split, split, train, augment, out.with_suffix(".checkpoint"))
+    assert np.abs(model.get_weights()[0] - before).max() > 0.001
     losses = [[row["loss"], row["validation_loss"]] for row in history]
-    np.savez(out, *cnn.get_weights(), losses, [strategy.num_replicas_in_sync])
+    np.savez(out, *model.get_weights(), losses, [strategy.num_replicas_in_sync])
 
 
 if __name__ == "__main__":

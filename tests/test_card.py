@@ -9,8 +9,9 @@ from conftest import PROJECT
 from PIL import Image
 from ruamel.yaml import YAML
 
-from happysad import card, model
-from happysad.files import read_csv, read_json
+from happysad.common.files import read_csv, read_json
+from happysad.export import model_card
+from happysad.training import cnn
 
 
 def test_model_card_holds_the_measured_figures(finished):
@@ -40,8 +41,8 @@ def test_front_matter_is_what_hugging_face_reads(finished, tmp_path):
     params = YAML(typ="safe").load(finished / "params.yaml")
     YAML().dump({**params, "source": 'of "mine": a & b'}, tmp_path / "params.yaml")
     metadata = dict.fromkeys(("image_size", "threshold", "training_data", "version"), "")
-    classifier = model.load(finished / "models/model.keras")
-    text = card.model_card(tmp_path, classifier, metadata, read_json(tmp_path / "metrics/export.json"))
+    classifier = cnn.load(finished / "models/model.keras")
+    text = model_card.model_card(tmp_path, classifier, metadata, read_json(tmp_path / "metrics/export.json"))
 
     front_matter = YAML(typ="safe").load(text.split("---\n")[1])
     [index] = front_matter["model-index"]

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import compare
-from happysad.files import write_csv
+from happysad.common.files import write_csv
 
 
 def predictions(wrong: range, n: int = 200) -> list[dict]:

@@ -3,7 +3,7 @@
 import numpy as np
 from conftest import draw
 
-from happysad.corruptions import corrupted
+from happysad.evaluation.corruptions import corrupted
 
 PICTURES = np.stack([np.asarray(draw(seed, 48, 48)) for seed in range(3)])
 

@@ -8,9 +8,9 @@ import pytest
 from conftest import PROJECT, SMALL, make_project
 
 import crossvalidate
-from happysad import scoring
-from happysad.files import read_csv, read_json
-from happysad.params import load
+from happysad.common.files import read_csv, read_json
+from happysad.common.params import load
+from happysad.evaluation import metrics
 
 
 def test_groups_stay_whole_and_classes_even():
@@ -46,7 +46,7 @@ def test_each_picture_of_train_and_validation_is_answered_once(finished, tmp_pat
     right = np.array([row["label"] == row["predicted"] for row in rows])
     scores = np.array([float(row["score"]) for row in rows])
     assert figures["accuracy"] == pytest.approx(right.mean())
-    assert figures["roc_auc"] == pytest.approx(scoring.roc_auc(labels, scores))
+    assert figures["roc_auc"] == pytest.approx(metrics.roc_auc(labels, scores))
     assert figures["roc_auc_ci_low"] <= figures["roc_auc"] <= figures["roc_auc_ci_high"]
     fold = np.array([row["fold"] == "2" for row in rows])
     assert figures["fold_2"]["n"] == fold.sum()

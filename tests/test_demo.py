@@ -14,7 +14,8 @@ from PIL import Image, ImageCms
 from playwright.sync_api import Page, expect, sync_playwright
 
 import demo
-from happysad.files import read_csv
+from happysad.common.errors import UserError
+from happysad.common.files import read_csv
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 in_chromium = pytest.mark.skipif(
@@ -150,9 +151,9 @@ def test_examples_are_test_pictures(finished):
 
 
 def test_what_is_missing_is_named_and_nothing_written(finished, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"model\.onnx is missing: run `dvc repro`"):
+    with pytest.raises(UserError, match=r"model\.onnx is missing: run `dvc repro`"):
         demo.main(tmp_path)
     monkeypatch.setattr(demo, "RUNTIME", tmp_path / "absent")
-    with pytest.raises(ValueError, match=r"absent is missing: run `npm ci"):
+    with pytest.raises(UserError, match=r"absent is missing: run `npm ci"):
         demo.main(finished)
     assert not (tmp_path / "demo").exists()

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from happysad import duplicates
-from happysad.duplicates import find, group, similarity, thumbnail
+from happysad.data import duplicates
+from happysad.data.duplicates import find, group, similarity, thumbnail
 
 
 def scene(seed: int, background: int | None = None, shapes: int = 40, size=(160, 120)) -> Image.Image:

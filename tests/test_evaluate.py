@@ -12,8 +12,8 @@ from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 
 import evaluate
-from happysad import baseline, scoring, slices
-from happysad.files import read_csv, read_json
+from happysad.common.files import read_csv, read_json
+from happysad.evaluation import baseline, metrics, slices
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +78,14 @@ def test_intervals(finished, figures, answers, rows):
         found = figures[f"{name}_ci_low"], figures[f"{name}_ci_high"]
         assert found == pytest.approx(wilson(part) if len(part) else (0, 1), abs=1e-9)
     groups = np.array([row["group"] for row in rows])
-    for i in islice(scoring.resamples(labels, groups), 20):
-        assert scoring.roc_auc(labels[i], scores[i]) == pytest.approx(
+    for i in islice(metrics.resamples(labels, groups), 20):
+        assert metrics.roc_auc(labels[i], scores[i]) == pytest.approx(
             judge.roc_auc_score(labels[i], scores[i])
         )
-    areas = [scoring.roc_auc(labels[i], scores[i]) for i in scoring.resamples(labels, groups)]
+    areas = [metrics.roc_auc(labels[i], scores[i]) for i in metrics.resamples(labels, groups)]
     found = figures["roc_auc_ci_low"], figures["roc_auc_ci_high"]
     assert found == pytest.approx(tuple(np.percentile(areas, [2.5, 97.5])), abs=1e-9)
-    again = scoring.intervals(labels, scores, threshold, groups)
+    again = metrics.intervals(labels, scores, threshold, groups)
     assert {name: figures[name] for name in again} == pytest.approx(again, abs=1e-9)
 
 
@@ -134,7 +134,7 @@ def test_robustness(finished, figures):
     table = read_csv(finished / "metrics/robustness.csv")
     assert float(table[0]["accuracy"]) == figures["accuracy"]
     assert len(table) == 1 + 8 * 3 + 1
-    assert any(float(row["changed_answers"]) > 0 for row in table)
+    assert any(float(row["label_changes"]) > 0 for row in table)
 
 
 def test_train_and_validation_stay_closed_and_the_bytes_the_same(finished, tmp_path):

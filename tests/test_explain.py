@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import draw
 
-from happysad.explain import grad_cam, overlay
+from happysad.evaluation.grad_cam import grad_cam, overlay
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,9 @@ import pytest
 from conftest import PROJECT
 from PIL import Image
 
-from happysad import images
-from happysad.files import read_csv, read_json
+from happysad.common import images
+from happysad.common.errors import UserError
+from happysad.common.files import read_csv, read_json
 
 READ = (
     "params.yaml",
@@ -92,7 +93,7 @@ def test_each_file_gives_the_scores_of_the_keras_model(finished):
     for name in FILES - {"saved_model"}:
         assert metrics["files"][name]["bytes"] == (out / name).stat().st_size
     assert metrics["files"]["saved_model"]["bytes"] > 100_000
-    assert all(f["label_flips"] == 0 for name, f in metrics["files"].items() if name != "model_int8.tflite")
+    assert all(f["label_changes"] == 0 for name, f in metrics["files"].items() if name != "model_int8.tflite")
 
 
 def test_any_size_gives_the_scores_of_the_raw_pictures(finished):
@@ -189,12 +190,12 @@ def test_two_processes_write_the_same_bytes(project):
 
 def test_other_scores_fail_and_leave_the_old_export(project, monkeypatch):
     import export
-    from happysad import runtimes
+    from happysad.prediction import runtimes
 
     (project / "models/export").mkdir()
     wrong = lambda path: lambda pictures: np.full((len(pictures), 2), np.nan)
     monkeypatch.setitem(runtimes.LOAD, "model.tflite", wrong)
-    with pytest.raises(ValueError, match=r"models/export/model\.tflite.*nan.*export\.tolerance"):
+    with pytest.raises(UserError, match=r"models/export/model\.tflite.*nan.*export\.tolerance"):
         export.main(project)
     assert list((project / "models").glob("export*")) == [project / "models/export"]
     assert not (project / "metrics/export.json").exists()
@@ -205,16 +206,16 @@ def test_other_scores_fail_and_leave_the_old_export(project, monkeypatch):
     [
         ("saved_model", 1.1e-5, 0, "tolerance"),
         ("model.onnx", 0.011, 0, "resize_tolerance"),
-        ("model_int8.tflite", 0.5, 3, "int8_flips"),
+        ("model_int8.tflite", 0.5, 3, "int8_label_changes"),
     ],
 )
 def test_check_names_file_and_setting(name, difference, flips, key):
     import export
-    from happysad.params import Export
+    from happysad.common.params import Export
 
-    limits = Export(tolerance=1e-5, resize_tolerance=0.01, int8_flips=0.02)
-    bad = {"largest_difference": difference, "label_flips": flips}
-    good = {"largest_difference": difference * (0.9 if flips == 0 else 1), "label_flips": max(0, flips - 1)}
-    with pytest.raises(ValueError, match=rf"models/export/{name} .*export\.{key} in params.yaml"):
+    limits = Export(tolerance=1e-5, resize_tolerance=0.01, int8_label_changes=0.02)
+    bad = {"largest_difference": difference, "label_changes": flips}
+    good = {"largest_difference": difference * (0.9 if flips == 0 else 1), "label_changes": max(0, flips - 1)}
+    with pytest.raises(UserError, match=rf"models/export/{name} .*export\.{key} in params.yaml"):
         export.check({"pictures": 100, "files": {name: bad}}, limits)
     export.check({"pictures": 100, "files": {name: good}}, limits)

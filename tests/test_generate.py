@@ -12,10 +12,10 @@ from PIL import Image, UnidentifiedImageError
 
 import generate
 from happysad import CLASSES
+from happysad.common.files import read_csv
+from happysad.common.params import load
 from happysad.drawing.faces import Face, sample_face
 from happysad.drawing.render import render
-from happysad.files import read_csv
-from happysad.params import load
 
 SETTINGS = {"pictures_per_class": 20, "size": 48, "wrong_labels": 0.1}
 LOOKS = {"faintest": 0.6, "roughness": 0.2, "tightness": 0.9, "pose": 0.4}

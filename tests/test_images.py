@@ -10,7 +10,7 @@ import pytest
 from conftest import draw
 from PIL import Image
 
-from happysad import images
+from happysad.common import images
 
 
 def encode(picture: Image.Image, kind: str, **options) -> bytes:

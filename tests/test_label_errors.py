@@ -5,7 +5,8 @@ import pytest
 from conftest import draw_folder, make_project
 
 import label_errors
-from happysad.files import read_csv, write_csv
+from happysad.common.errors import UserError
+from happysad.common.files import read_csv, write_csv
 
 
 def test_suspects():
@@ -27,7 +28,7 @@ def test_it_writes_corrections_and_a_sheet(tmp_path):
     draw_folder(tmp_path / "photos/happy", range(5))
     draw_folder(tmp_path / "photos/sad", range(5, 10))
     root = make_project(tmp_path, source="photos")
-    with pytest.raises(ValueError, match="crossvalidation"):
+    with pytest.raises(UserError, match="crossvalidation"):
         label_errors.main(root)
     scores = [0.9, 0.8, 0.05, 0.9, 0.9, 0.1, 0.2, 0.1, 0.1, 0.2]
     rows = [

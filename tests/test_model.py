@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from conftest import PROJECT, draw
 
-from happysad import fitting, model
-from happysad.params import load
+from happysad.common.errors import UserError
+from happysad.common.params import load
+from happysad.data.prepared import read_split
+from happysad.training import cnn, fit
 
-fitting.make_deterministic(load(PROJECT).train)  # before TensorFlow starts; later it may not change threads
+fit.make_deterministic(load(PROJECT).train)  # before TensorFlow starts; later it may not change threads
 
 
 @pytest.fixture
@@ -23,17 +25,17 @@ def split(tmp_path):
 
 
 def test_the_cnn_of_the_mission():
-    cnn = model.build(96, load(PROJECT).model)
+    model = cnn.build(96, load(PROJECT).model)
     conv = (3 * 3 * 3 + 1) * 16 + (3 * 3 * 16 + 1) * 32 + (3 * 3 * 32 + 1) * 16
-    assert cnn.count_params() == conv + (10 * 10 * 16 + 1) * 256 + 256 + 1
-    kinds = [type(layer).__name__ for layer in cnn.layers[1:]]
+    assert model.count_params() == conv + (10 * 10 * 16 + 1) * 256 + 256 + 1
+    kinds = [type(layer).__name__ for layer in model.layers[1:]]
     assert kinds == ["Rescaling", *["Conv2D", "MaxPooling2D"] * 3, "Flatten", "Dense", "Dropout", "Dense"]
-    assert [layer.filters for layer in cnn.layers if hasattr(layer, "filters")] == [16, 32, 16]
-    assert cnn.layers[-1].activation is keras.activations.sigmoid
+    assert [layer.filters for layer in model.layers if hasattr(layer, "filters")] == [16, 32, 16]
+    assert model.layers[-1].activation is keras.activations.sigmoid
 
 
 def test_input_is_the_files_pixels(split):
-    pictures, labels, files = model.read_split(split)
+    pictures, labels, files = read_split(split)
     assert pictures.dtype == np.uint8
     assert [file.split("/")[-2] for file in files] == [("sad", "happy")[y] for y in labels]
     for file, pixels in zip(files, pictures, strict=True):
@@ -50,20 +52,20 @@ def test_the_wide_cnn():
         dropout=0.2,
         dense_units=16,
     )
-    cnn = model.build(48, params)
-    kinds = [type(layer).__name__ for layer in cnn.layers[1:]]
+    model = cnn.build(48, params)
+    kinds = [type(layer).__name__ for layer in model.layers[1:]]
     stage = ["Conv2D", "BatchNormalization", "ReLU", "MaxPooling2D"]
     assert kinds == ["Rescaling", *stage * 4, "Flatten", "Dense", "Dropout", "Dense"]
-    assert cnn.layers[-4].output.shape == (None, 3 * 3 * 8)
+    assert model.layers[-4].output.shape == (None, 3 * 3 * 8)
 
 
 def test_too_many_stages_for_the_pictures():
     params = load(PROJECT).model
-    with pytest.raises(ValueError, match=r"model\.filters has too many entries for pictures of 24 pixels"):
-        model.build(24, replace(params, filters=(4,) * 5))
-    model.build(24, replace(params, filters=(4,) * 4, padding="same"))
+    with pytest.raises(UserError, match=r"model\.filters has too many entries for pictures of 24 pixels"):
+        cnn.build(24, replace(params, filters=(4,) * 5))
+    cnn.build(24, replace(params, filters=(4,) * 4, padding="same"))
 
 
 def test_missing_model_says_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match="dvc repro"):
-        model.load(tmp_path / "model.keras")
+    with pytest.raises(UserError, match="dvc repro"):
+        cnn.load(tmp_path / "model.keras")

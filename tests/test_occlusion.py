@@ -4,8 +4,8 @@ import numpy as np
 from conftest import draw
 from PIL import Image
 
-from happysad import occlusion
-from happysad.classifier import Classifier
+from happysad.prediction import occlusion
+from happysad.prediction.classifier import Classifier
 
 PICTURE = np.asarray(draw(1, 64, 64))
 

@@ -15,7 +15,7 @@ from conftest import PROJECT, draw
 from PIL import Image
 
 from happysad import CLASSES
-from happysad.files import read_csv
+from happysad.common.files import read_csv
 
 PREDICT = PROJECT / "stages/predict.py"
 

@@ -18,10 +18,11 @@ from conftest import PROJECT, draw, draw_folder, make_project
 from PIL import Image
 
 import prepare
-from happysad.files import read_csv, read_json
-from happysad.params import load
+from happysad.common.errors import UserError
+from happysad.common.files import read_csv, read_json
+from happysad.common.params import load
 
-SHARES = {"test_share": 0.25, "validation_share": 0.25, "image_size": 32}
+SHARES = {"test_fraction": 0.25, "validation_fraction": 0.25, "image_size": 32}
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_corrections(project):
 )
 def test_a_correction_that_fits_nothing(project, line, message):
     (project / "data/corrections.csv").write_text(f"path,label\n{line}\n")
-    with pytest.raises(ValueError, match=r"^data/corrections\.csv, ") as error:
+    with pytest.raises(UserError, match=r"^data/corrections\.csv, ") as error:
         prepare.main(project)
     assert message in str(error.value)
 
@@ -300,7 +301,7 @@ def test_a_source_that_cannot_serve(project, spoil, message):
     run(project)
     before = snapshot(project / "data/prepared")
     spoil(project / "photos")
-    with pytest.raises(ValueError, match=r"^[^\n]+$") as error:
+    with pytest.raises(UserError, match=r"^[^\n]+$") as error:
         prepare.main(project)
     assert message in str(error.value)
     assert snapshot(project / "data/prepared") == before, "an error must not touch what a good run left"
@@ -308,7 +309,7 @@ def test_a_source_that_cannot_serve(project, spoil, message):
 
 
 def test_leak_of_a_random_split():
-    params = replace(load(PROJECT).prepare, validation_share=0.2, test_share=0.3)
+    params = replace(load(PROJECT).prepare, validation_fraction=0.2, test_fraction=0.3)
     rng = np.random.default_rng(0)
     sizes, leaked, tested = [1, 1, 2, 3, 5], 0, 0
     groups = np.repeat(np.arange(5), sizes)

@@ -7,8 +7,9 @@ import subprocess
 import pytest
 
 import report
-from happysad import scoring
-from happysad.files import read_json
+from happysad.common.errors import UserError
+from happysad.common.files import read_json
+from happysad.evaluation import metrics
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def page(finished):
 
 def test_it_says_the_figures_and_needs_no_other_file(page, finished):
     text = page.read_text()
-    assert scoring.sentence(read_json(finished / "metrics/test.json")) in text
+    assert metrics.sentence(read_json(finished / "metrics/test.json")) in text
     assert len(re.findall("<img ", text)) >= 9 + 1
     assert not re.search(r'(src|href)="(?!data:)', text)
     assert "url(" not in text
@@ -48,7 +49,7 @@ def test_a_browser_without_network_shows_every_picture(page, tmp_path):
 def test_findings():
     """Each verdict follows from its figures."""
     worst = {"corruption": "blur", "setting": "much", "accuracy": "0.6"}
-    mirror = {"corruption": "mirror", "setting": "", "accuracy": "0.8", "changed_answers": "0.1"}
+    mirror = {"corruption": "mirror", "setting": "", "accuracy": "0.8", "label_changes": "0.1"}
     table = [{"corruption": "none", "accuracy": "0.5"}, worst, mirror]
     slices = [
         {
@@ -78,5 +79,5 @@ def test_findings():
 
 
 def test_without_results_it_says_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match="dvc repro"):
+    with pytest.raises(UserError, match="dvc repro"):
         report.main(tmp_path)

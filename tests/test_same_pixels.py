@@ -15,9 +15,9 @@ from PIL import Image
 
 import predict
 import prepare
-from happysad import images, params
-from happysad.classifier import Classifier
-from happysad.manifest import Picture
+from happysad.common import images, params
+from happysad.data.manifest import Picture
+from happysad.prediction.classifier import Classifier
 
 SIZE = 32  # of the finished project
 SIDES = [

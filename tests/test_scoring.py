@@ -9,7 +9,7 @@ from sklearn import metrics as judge
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 
-from happysad import scoring
+from happysad.evaluation import metrics
 
 
 @st.composite
@@ -39,7 +39,7 @@ def test_metrics(answers, threshold):
         "prevalence": labels.mean(),
         "n": len(labels),
     }
-    found = scoring.metrics(labels, scores, threshold)
+    found = metrics.compute(labels, scores, threshold)
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-9)
     for name in ("accuracy", "precision", "recall", "specificity"):
         assert 0 <= found[f"{name}_ci_low"] <= found[name] + 1e-12
@@ -48,10 +48,10 @@ def test_metrics(answers, threshold):
 
 @given(answers())
 def test_curves(answers):
-    false_positive_rate, recall = scoring.roc_curve(*answers)
+    false_positive_rate, recall = metrics.roc_curve(*answers)
     expected = judge.roc_curve(*answers, drop_intermediate=False)
     assert np.allclose([false_positive_rate, recall], expected[:2])
-    precision, recall = scoring.precision_recall_curve(*answers)
+    precision, recall = metrics.precision_recall_curve(*answers)
     expected = judge.precision_recall_curve(*answers)
     assert np.allclose([precision, recall], [expected[0][-2::-1], expected[1][-2::-1]])
 
@@ -64,8 +64,8 @@ def test_wilson():
         (0, 20, 0, 0.1611),
         (1, 29, 0.0061, 0.1718),
     ]:
-        assert scoring.wilson(hits, n) == pytest.approx((low, high), abs=5e-5)
-    assert scoring.wilson(0, 0) == (0, 1)
+        assert metrics.wilson(hits, n) == pytest.approx((low, high), abs=5e-5)
+    assert metrics.wilson(0, 0) == (0, 1)
 
 
 @pytest.mark.parametrize("figure", ["balanced_accuracy", "accuracy"])
@@ -75,7 +75,7 @@ def test_best_threshold_of_calibrated_scores(figure):
     labels = (rng.random(len(scores)) < scores).astype(int)
     judged = getattr(judge, f"{figure}_score")
     every = [judged(labels, scores >= t) for t in np.linspace(0.05, 0.95, 91)]
-    best = judged(labels, scores >= scoring.best_threshold(labels, figure))
+    best = judged(labels, scores >= metrics.best_threshold(labels, figure))
     assert best == pytest.approx(max(every), abs=0.002)
     assert best > judged(labels, scores >= 0.6) + 0.002  # or any threshold would do
 
@@ -84,16 +84,16 @@ def test_platt_is_logistic_regression_on_the_logit():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 4000)
     scores = 1 / (1 + np.exp(-(0.4 * (2 * labels - 1) + 0.3 + 0.4 * rng.normal(size=4000))))
-    slope, intercept = scoring.platt(labels, scores)
-    fitted = LogisticRegression(C=1e9, tol=1e-10).fit(scoring.logit(scores)[:, None], labels)
+    slope, intercept = metrics.platt(labels, scores)
+    fitted = LogisticRegression(C=1e9, tol=1e-10).fit(metrics.logit(scores)[:, None], labels)
     assert (slope, intercept) == pytest.approx((fitted.coef_[0, 0], fitted.intercept_[0]), rel=0.01)
 
 
 def test_platt_stays_finite_and_keeps_the_order():
     labels = np.array([0, 0, 0, 1, 1, 1])
-    slope, _ = scoring.platt(labels, np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9]))
+    slope, _ = metrics.platt(labels, np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9]))
     assert 0 < slope < 100
-    assert scoring.platt(labels, np.array([0.9, 0.8, 0.7, 0.3, 0.2, 0.1])) == (1, 0)
+    assert metrics.platt(labels, np.array([0.9, 0.8, 0.7, 0.3, 0.2, 0.1])) == (1, 0)
 
 
 @given(answers())
@@ -103,8 +103,8 @@ def test_ece(answers):
     edges = np.percentile(scores, np.linspace(0, 100, 11))
     sizes = np.bincount(np.searchsorted(edges[1:-1], scores))
     expected = np.sum(sizes[sizes > 0] * np.abs(share - mean)) / len(labels)
-    assert scoring.ece(labels, scores) == pytest.approx(expected, abs=1e-9)
-    assert sum(row["n"] for row in scoring.reliability(labels, scores)) == len(labels)
+    assert metrics.ece(labels, scores) == pytest.approx(expected, abs=1e-9)
+    assert sum(row["n"] for row in metrics.reliability(labels, scores)) == len(labels)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=80))
@@ -112,29 +112,29 @@ def test_mcnemar(pairs):
     first, second = np.array(pairs).T
     only, either = int((first & ~second).sum()), int((first != second).sum())
     expected = binomtest(only, either).pvalue if either else 1
-    assert scoring.mcnemar(first, second) == pytest.approx(expected, abs=1e-9)
+    assert metrics.mcnemar(first, second) == pytest.approx(expected, abs=1e-9)
 
 
 def test_intervals_by_group():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 200)
     scores = np.clip(0.5 + 0.15 * (2 * labels - 1) + rng.normal(0, 0.2, 200), 0.01, 0.99)
-    alone = scoring.intervals(labels, scores, 0.5, np.arange(200))
-    assert alone == scoring.intervals(labels, scores, 0.5, np.arange(200))
-    for name, value in scoring.overall(labels, scores, 0.5).items():
+    alone = metrics.intervals(labels, scores, 0.5, np.arange(200))
+    assert alone == metrics.intervals(labels, scores, 0.5, np.arange(200))
+    for name, value in metrics.overall(labels, scores, 0.5).items():
         assert alone[f"{name}_ci_low"] < value < alone[f"{name}_ci_high"]
     # DeLong's standard error of the area is what the bootstrap estimates.
     happy, sad = scores[labels == 1], scores[labels == 0]
     above = (happy[:, None] > sad).astype(float)
     error = np.sqrt(above.mean(axis=1).var() / len(happy) + above.mean(axis=0).var() / len(sad))
     width = alone["roc_auc_ci_high"] - alone["roc_auc_ci_low"]
-    assert width == pytest.approx(2 * scoring.Z * error, rel=0.15)
+    assert width == pytest.approx(2 * metrics.Z * error, rel=0.15)
     # Four copies of each picture tell no more than one, where they count as a group.
-    copies = scoring.intervals(np.repeat(labels, 4), np.repeat(scores, 4), 0.5, np.repeat(np.arange(200), 4))
+    copies = metrics.intervals(np.repeat(labels, 4), np.repeat(scores, 4), 0.5, np.repeat(np.arange(200), 4))
     assert copies["roc_auc_ci_high"] - copies["roc_auc_ci_low"] == pytest.approx(width, rel=0.1)
 
 
 def test_uncalibrated_undoes_platt():
     scores = np.linspace(0.05, 0.95, 19)
-    calibrated = 1 / (1 + np.exp(-(2.5 * scoring.logit(scores) - 0.3)))
-    assert scoring.uncalibrated(calibrated, 2.5, -0.3) == pytest.approx(scores)
+    calibrated = 1 / (1 + np.exp(-(2.5 * metrics.logit(scores) - 0.3)))
+    assert metrics.uncalibrated(calibrated, 2.5, -0.3) == pytest.approx(scores)

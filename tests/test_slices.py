@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from happysad import slices
+from happysad.evaluation import slices
 
 
 def rows(n: int, **columns) -> list[dict]:

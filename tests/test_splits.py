@@ -6,8 +6,8 @@ from conftest import PROJECT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from happysad import splits
-from happysad.params import load
+from happysad.common.params import load
+from happysad.data import splits
 
 PARAMS = load(PROJECT).prepare
 keys = st.text("0123456789abcdef", min_size=16, max_size=16)
@@ -37,10 +37,10 @@ def test_ready_made_splits_are_kept(group, given_splits, ready):
         assert split == max(given_splits, key=RANK.get)
 
 
-def test_shares_hold():
+def test_fractions_hold():
     found = [splits.assign({str(i)}, {""}, {""}, PARAMS) for i in range(20_000)]
-    assert abs(found.count("test") / 20_000 - PARAMS.test_share) < 0.01
-    assert abs(found.count("validation") / 20_000 - PARAMS.validation_share) < 0.01
+    assert abs(found.count("test") / 20_000 - PARAMS.test_fraction) < 0.01
+    assert abs(found.count("validation") / 20_000 - PARAMS.validation_fraction) < 0.01
 
 
 def test_the_seed_matters():

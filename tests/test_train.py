@@ -13,41 +13,42 @@ import pytest
 import tensorflow as tf
 from conftest import PROJECT, SMALL, draw, make_project
 
-from happysad import augmentation, fitting, model
-from happysad.params import Augment, load
+from happysad.common.params import Augment, load
+from happysad.data.prepared import Split
+from happysad.training import augmentation, cnn, fit
 
 PARAMS = load(PROJECT)
-fitting.make_deterministic(PARAMS.train)  # before TensorFlow starts; later it may not change threads
+fit.make_deterministic(PARAMS.train)  # before TensorFlow starts; later it may not change threads
 AUGMENT = replace(
     PARAMS.augment, mirror=True, rotation=15.0, shift=0.1, zoom=0.1, brightness=0.1, contrast=0.2
 )
 STILL = Augment(False, *[0.0] * 6)
 PICTURES = np.stack([np.asarray(draw(seed, 32, 32)) for seed in range(12)])
-SPLIT = model.Split(PICTURES, np.arange(12) % 2, [])
+SPLIT = Split(PICTURES, np.arange(12) % 2, [])
 
 
 def small_cnn(batch_norm: bool = True, dropout: float = 0.3) -> keras.Model:
     keras.backend.clear_session()
     keras.utils.set_random_seed(5)
     params = replace(PARAMS.model, filters=(4, 4), batch_norm=batch_norm, dropout=dropout, dense_units=8)
-    return model.build(32, params)
+    return cnn.build(32, params)
 
 
-def fit(cnn: keras.Model, folder: Path, epochs: int = 1, validation=SPLIT, **changes) -> list[dict]:
+def fit_small(model: keras.Model, folder: Path, epochs: int = 1, validation=SPLIT, **changes) -> list[dict]:
     settings = {"schedule": "cosine", "warmup_epochs": 1.0, "weight_decay": 0.01, "batch_size": 5}
     params = replace(PARAMS.train, **{**settings, **changes, "epochs": epochs})
-    return fitting.fit(cnn, SPLIT, validation, params, AUGMENT, folder / "checkpoint.npz")
+    return fit.fit(model, SPLIT, validation, params, AUGMENT, folder / "checkpoint.npz")
 
 
 def test_one_epoch_and_the_same_bytes_again(tmp_path):
     def bytes_of_a_run(name: str) -> bytes:
-        cnn = small_cnn()
-        before = cnn.get_weights()[0]
-        assert len(fit(cnn, tmp_path / name)) == 1
-        assert not np.array_equal(before, cnn.get_weights()[0])
-        model.save(cnn, tmp_path / f"{name}.keras")
+        model = small_cnn()
+        before = model.get_weights()[0]
+        assert len(fit_small(model, tmp_path / name)) == 1
+        assert not np.array_equal(before, model.get_weights()[0])
+        cnn.save(model, tmp_path / f"{name}.keras")
         x = tf.zeros((1, 32, 32, 3), tf.uint8)
-        assert np.array_equal(cnn(x), model.load(tmp_path / f"{name}.keras")(x))
+        assert np.array_equal(model(x), cnn.load(tmp_path / f"{name}.keras")(x))
         return (tmp_path / f"{name}.keras").read_bytes()
 
     assert bytes_of_a_run("a") == bytes_of_a_run("b")
@@ -56,49 +57,51 @@ def test_one_epoch_and_the_same_bytes_again(tmp_path):
 def test_steps_are_those_of_keras(tmp_path):
     ours, theirs = small_cnn(dropout=0.0), small_cnn(dropout=0.0)
     params = replace(PARAMS.train, epochs=1, batch_size=4, schedule="constant", learning_rate=0.001)
-    fitting.fit(ours, SPLIT, SPLIT, params, STILL, tmp_path / "checkpoint.npz")
+    fit.fit(ours, SPLIT, SPLIT, params, STILL, tmp_path / "checkpoint.npz")
     theirs.compile("adam", keras.losses.BinaryFocalCrossentropy(gamma=params.focal_gamma))
-    for batch in fitting.shuffle(len(PICTURES), params, 1):
+    for batch in fit.shuffle(len(PICTURES), params, 1):
         theirs.train_on_batch(PICTURES[batch], SPLIT.labels[batch])
     for mine, its in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         assert np.allclose(mine, its, atol=1e-5)
 
 
 def test_best_epoch_is_kept(tmp_path):
-    cnn = small_cnn(batch_norm=False, dropout=0.0)
+    model = small_cnn(batch_norm=False, dropout=0.0)
     contrary = SPLIT._replace(labels=1 - SPLIT.labels)  # the better on train, the worse on this
-    history = fit(cnn, tmp_path, epochs=10, validation=contrary, schedule="constant", learning_rate=0.01)
+    history = fit_small(
+        model, tmp_path, epochs=10, validation=contrary, schedule="constant", learning_rate=0.01
+    )
     loss = keras.losses.BinaryFocalCrossentropy(gamma=PARAMS.train.focal_gamma)
-    kept = loss(contrary.labels[:, None], model.predict(cnn, PICTURES)[:, None])
+    kept = loss(contrary.labels[:, None], cnn.predict(model, PICTURES)[:, None])
     losses = [row["validation_loss"] for row in history]
     assert float(kept) == pytest.approx(min(losses), rel=1e-4)
     assert losses[-1] != min(losses)  # or the test would say nothing
 
 
 def test_learning_rate_rises_and_falls(tmp_path):
-    rates = [row["learning_rate"] for row in fit(small_cnn(), tmp_path, epochs=5, learning_rate=0.01)]
+    rates = [row["learning_rate"] for row in fit_small(small_cnn(), tmp_path, epochs=5, learning_rate=0.01)]
     assert rates[0] == pytest.approx(0.01)
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(0, abs=1e-6)
 
 
 def test_what_another_run_left_is_not_resumed(tmp_path, capsys):
-    fit(small_cnn(), tmp_path, epochs=2)
+    fit_small(small_cnn(), tmp_path, epochs=2)
     capsys.readouterr()
-    fit(small_cnn(), tmp_path, epochs=2, learning_rate=0.003)
+    fit_small(small_cnn(), tmp_path, epochs=2, learning_rate=0.003)
     assert "going on" not in capsys.readouterr().out
-    fit(small_cnn(), tmp_path, epochs=2, learning_rate=0.003)
+    fit_small(small_cnn(), tmp_path, epochs=2, learning_rate=0.003)
     assert "going on after epoch 2" in capsys.readouterr().out
 
 
 def test_shuffling_is_full_seeded_and_new_each_epoch():
     params = replace(PARAMS.train, batch_size=32)
-    batches = fitting.shuffle(70, params, 1)
+    batches = fit.shuffle(70, params, 1)
     assert [len(batch) for batch in batches] == [24, 23, 23]
     order = np.concatenate(batches)
     assert sorted(order) == list(range(70))
-    assert np.array_equal(order, np.concatenate(fitting.shuffle(70, params, 1)))
-    assert not np.array_equal(order, np.concatenate(fitting.shuffle(70, params, 2)))
+    assert np.array_equal(order, np.concatenate(fit.shuffle(70, params, 1)))
+    assert not np.array_equal(order, np.concatenate(fit.shuffle(70, params, 2)))
 
 
 # Augmentation, each change by itself
@@ -158,12 +161,12 @@ def test_erasing_lays_a_grey_square_on_the_picture():
 
 
 def test_calibration_is_folded_into_the_last_layer():
-    cnn = small_cnn()
-    before = model.predict(cnn, PICTURES)
-    slope, intercept = fitting.calibrate(cnn, SPLIT.labels, before)
+    model = small_cnn()
+    before = cnn.predict(model, PICTURES)
+    slope, intercept = fit.calibrate(model, SPLIT.labels, before)
     logit = np.log(before / (1 - before))
     expected = 1 / (1 + np.exp(-(slope * logit + intercept)))
-    assert np.allclose(model.predict(cnn, PICTURES), expected, atol=1e-5)
+    assert np.allclose(cnn.predict(model, PICTURES), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("how", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 1)])

@@ -6,7 +6,7 @@ from dataclasses import astuple
 import numpy as np
 import tensorflow as tf
 
-from happysad.params import Augment
+from happysad.common.params import Augment
 
 DRAWS = 10  # random numbers a picture
 

@@ -9,9 +9,9 @@ from string import Template
 
 import keras
 
-from happysad import CLASSES, params
-from happysad.files import read_csv, read_json
-from happysad.stage import PROJECT
+from happysad import CLASSES
+from happysad.common import params
+from happysad.common.files import read_csv, read_json
 
 PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
 FRONT_MATTER = ("accuracy", "precision", "recall", "f1", "roc_auc")  # by the names of Hugging Face, and ours
@@ -32,7 +32,7 @@ def model_card(root: Path, classifier: keras.Model, metadata: dict[str, str], me
         else f"pictures from a folder called {Path(settings.source).name}"
     )
     return Template(
-        (PROJECT / "stages/model_card.md").read_text(encoding="utf-8")
+        Path(__file__).with_name("model_card.md").read_text(encoding="utf-8")
     ).substitute(
         metadata,  # image_size, threshold, training_data, version
         negative=CLASSES[0],
@@ -62,12 +62,12 @@ def model_card(root: Path, classifier: keras.Model, metadata: dict[str, str], me
             for row in read_csv(root / "metrics/slices.csv")
         ),
         robustness=table(
-            (row["corruption"], row["setting"], *accuracy(row), f"{float(row['changed_answers']):.3f}")
+            (row["corruption"], row["setting"], *accuracy(row), f"{float(row['label_changes']):.3f}")
             for row in read_csv(root / "metrics/robustness.csv")
         ),
         pictures=metrics["pictures"],
         files=table(
-            (name, file["bytes"], f"{file['largest_difference']:.1g}", file["label_flips"])
+            (name, file["bytes"], f"{file['largest_difference']:.1g}", file["label_changes"])
             for name, file in metrics["files"].items()
         ),
         versions=", ".join(f"{package} {version(package)}" for package in PACKAGES),

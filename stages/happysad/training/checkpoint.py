@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from happysad.files import replacing_file
-from happysad.model import Split
-from happysad.params import Augment, Train
+from happysad.common.files import replacing_file
+from happysad.common.params import Augment, Train
+from happysad.data.prepared import Split
 
 
 def fingerprint(model: keras.Model, train: Split, validation: Split, *params: Train | Augment) -> str:
@@ -23,7 +23,7 @@ def fingerprint(model: keras.Model, train: Split, validation: Split, *params: Tr
         digest.update(split.labels)
     for weights in model.get_weights():
         digest.update(np.ascontiguousarray(weights))
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 Score = Callable[[np.ndarray], float]
+from happysad.common.errors import UserError
 
 
 class Classifier(NamedTuple):
@@ -22,16 +23,16 @@ class Classifier(NamedTuple):
 
 
 def load(path: Path) -> Classifier:
-    """Load any model of models/export that is a file. Raises ValueError where it is none."""
+    """Load any model of models/export that is a file. Raises UserError where it is none."""
     if not path.is_file():
-        raise ValueError(f"no model at {os.path.relpath(path)}: run dvc repro first")
+        raise UserError(f"no model at {os.path.relpath(path)}: run dvc repro first")
     try:
         score, about = load_tflite(path) if path.suffix == ".tflite" else load_onnx(path)
         return Classifier(
             score, about["classes"].split(","), int(about["image_size"]), float(about["threshold"])
         )
     except Exception as error:  # the runtimes' own exceptions have no other common base
-        raise ValueError(f"{path} is not a model that stages/export.py wrote: run dvc repro") from error
+        raise UserError(f"{path} is not a model that stages/export.py wrote: run dvc repro") from error
 
 
 def load_onnx(path: Path) -> tuple[Score, Mapping[str, str]]:

@@ -7,11 +7,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from happysad import CLASSES, images
-from happysad.manifest import Picture
-from happysad.params import Prepare
-from happysad.sheets import sheet
-from happysad.splits import SPLITS
+from happysad import CLASSES
+from happysad.common import images
+from happysad.common.contact_sheet import sheet
+from happysad.common.params import Prepare
+from happysad.data.manifest import Picture
+from happysad.data.splits import SPLITS
 
 MOST = 48  # pictures on a sheet
 

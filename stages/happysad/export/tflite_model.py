@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from happysad.inference import inference
+from happysad.export.serving import inference
 
 
 def float32(classifier: keras.Model) -> bytes:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from happysad import CLASSES
-from happysad.files import read_csv
-from happysad.splits import SPLITS
+from happysad.common.errors import UserError
+from happysad.common.files import read_csv
+from happysad.data.splits import SPLITS
 
 FEWEST = 10  # raw files a class; with fewer, a split is likely to stay empty
 
@@ -37,15 +38,13 @@ class Picture:
 
 
 def find_files(root: Path, source: str) -> list[Picture]:
-    """Every file below the class folders, sorted by path. Raises ValueError where the layout is another."""
+    """Every file below the class folders, sorted by path. Raises UserError where the layout is another."""
     if not (root / source).is_dir():
-        raise ValueError(
-            f"params.yaml: source: {source} is not a folder: name one that holds happy/ and sad/"
-        )
+        raise UserError(f"params.yaml: source: {source} is not a folder: name one that holds happy/ and sad/")
     ready = [split for split in SPLITS if (root / source / split).is_dir()]
     if ready and "train" not in ready:
         found = " and ".join(f"{split}/" for split in ready)
-        raise ValueError(f"{source} holds {found} but no train/: add it, or use happy/ and sad/ alone")
+        raise UserError(f"{source} holds {found} but no train/: add it, or use happy/ and sad/ alone")
     pictures = []
     for split in ready or [""]:
         folder = Path(source, split)
@@ -53,11 +52,11 @@ def find_files(root: Path, source: str) -> list[Picture]:
         names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
         if names != sorted(CLASSES):
             found = ", ".join(names) or "none"
-            raise ValueError(f"{folder} must hold the folders happy and sad alone; it holds {found}")
+            raise UserError(f"{folder} must hold the folders happy and sad alone; it holds {found}")
         for label in CLASSES:
             files = list(walk(root / folder / label))
             if len(files) < FEWEST:
-                raise ValueError(
+                raise UserError(
                     f"{folder / label} holds {len(files)} files: add pictures, {FEWEST} at the least"
                 )
             pictures += [Picture(f.relative_to(root / source).as_posix(), label, split) for f in files]
@@ -72,18 +71,18 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def correct(pictures: list[Picture], root: Path, corrections: str) -> None:
-    """Apply a CSV of ``path,label``, where label may be "reject". Raises ValueError for a row that fits nothing."""
+    """Apply a CSV of ``path,label``, where label may be "reject". Raises UserError for a row that fits nothing."""
     if not (root / corrections).is_file():
-        raise ValueError(
+        raise UserError(
             f"params.yaml: corrections: {corrections} is not a file; one line, path,label, will do"
         )
     by_path = {p.path: p for p in pictures}
     for line, row in enumerate(read_csv(root / corrections), start=2):
         path, label = row.get("path"), row.get("label")
         if label not in (*CLASSES, "reject"):
-            raise ValueError(f"{corrections}, line {line}: label must be happy, sad or reject, not {label!r}")
+            raise UserError(f"{corrections}, line {line}: label must be happy, sad or reject, not {label!r}")
         if path not in by_path:
-            raise ValueError(f"{corrections}, line {line}: the source folder has no file {path}")
+            raise UserError(f"{corrections}, line {line}: the source folder has no file {path}")
         picture = by_path[path]
         picture.corrected = label
         if label == "reject":

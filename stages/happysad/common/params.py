@@ -6,6 +6,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from ruamel.yaml import YAML, YAMLError  # as DVC reads it: 1e-5 is a number
 
+from happysad.common.errors import UserError
+
 
 def between(low: float, high: float) -> Any:
     """A field whose number, or each of whose numbers, lies in [low, high]."""
@@ -37,8 +39,8 @@ class Generate:
 class Prepare:
     seed: int = between(*SEED)
     image_size: int = between(24, 1024)
-    validation_share: float = between(0.01, 0.49)
-    test_share: float = between(0.01, 0.49)
+    validation_fraction: float = between(0.01, 0.49)
+    test_fraction: float = between(0.01, 0.49)
     max_megapixels: float = between(0.01, 1000)
     min_side: int = between(1, 10_000)
     min_contrast: float = between(0, 128)
@@ -89,7 +91,7 @@ class Train:
     focal_gamma: float = between(0, 10)
     focal_alpha: float = between(0, 1)
     label_smoothing: float = between(0, 0.9)
-    threshold_for: str = one_of("balanced_accuracy", "accuracy")
+    threshold_metric: str = one_of("balanced_accuracy", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Crossvalidate:
 class Export:
     tolerance: float = between(0, 1)
     resize_tolerance: float = between(0, 1)
-    int8_flips: float = between(0, 1)
+    int8_label_changes: float = between(0, 1)
 
 
 @dataclass(frozen=True)
@@ -120,24 +122,24 @@ class Params:
 
 
 def load(root: Path) -> Params:
-    """Read ``root``/params.yaml. Raises ValueError that names the key of a missing, unknown or absurd value."""
+    """Read ``root``/params.yaml. Raises UserError that names the key of a missing, unknown or absurd value."""
     try:
         values = YAML(typ="safe").load(root / "params.yaml")
     except YAMLError as error:
-        raise ValueError(f"params.yaml is not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"params.yaml is not valid YAML: {' '.join(str(error).split())}") from None
     return _group("", Params, values)
 
 
 def _group(key: str, record: type, values: Any) -> Any:
     if not isinstance(values, dict):
-        raise ValueError(f"params.yaml: {key or 'the file'} must be a group of 'name: value' lines")
+        raise UserError(f"params.yaml: {key or 'the file'} must be a group of 'name: value' lines")
     names = [f.name for f in fields(record)]
     for name in values:
         if name not in names:
-            raise ValueError(f"params.yaml: unknown key {_dot(key, name)}; known here: {', '.join(names)}")
+            raise UserError(f"params.yaml: unknown key {_dot(key, name)}; known here: {', '.join(names)}")
     for name in names:
         if name not in values:
-            raise ValueError(f"params.yaml: {_dot(key, name)} is missing")
+            raise UserError(f"params.yaml: {_dot(key, name)} is missing")
     hints = get_type_hints(record)
     return record(
         **{
@@ -152,7 +154,7 @@ def _value(key: str, kind: Any, limits: Any, value: Any) -> Any:
         return _group(key, kind, value)
     if get_origin(kind) is tuple:
         if not isinstance(value, list):
-            raise ValueError(f"params.yaml: {key} must be a list, not {value!r}")
+            raise UserError(f"params.yaml: {key} must be a list, not {value!r}")
         return tuple(_value(key, get_args(kind)[0], limits, v) for v in value)
     if kind == str | None:
         if value is None:
@@ -162,11 +164,11 @@ def _value(key: str, kind: Any, limits: Any, value: Any) -> Any:
         value = float(value)
     if type(value) is not kind:
         wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
-        raise ValueError(f"params.yaml: {key} must be {wanted}, not {value!r}")
+        raise UserError(f"params.yaml: {key} must be {wanted}, not {value!r}")
     if "choices" in limits and value not in limits["choices"]:
-        raise ValueError(f"params.yaml: {key} must be one of {', '.join(limits['choices'])}, not {value!r}")
+        raise UserError(f"params.yaml: {key} must be one of {', '.join(limits['choices'])}, not {value!r}")
     if "low" in limits and not limits["low"] <= value <= limits["high"]:
-        raise ValueError(
+        raise UserError(
             f"params.yaml: {key} must lie between {limits['low']} and {limits['high']}, not {value}"
         )
     return value

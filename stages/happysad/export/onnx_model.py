@@ -6,7 +6,7 @@ import keras
 import onnx
 import tf2onnx
 
-from happysad.inference import inference
+from happysad.export.serving import inference
 
 OPSET = 18  # the first whose Resize can antialias
 

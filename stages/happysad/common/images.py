@@ -15,9 +15,10 @@ Image.preinit()
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit, below, rejects before decoding and says so in our words
 warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, in files that decode all the same
+from happysad.common.errors import UserError
 
 
-class Unusable(ValueError):
+class Unusable(UserError):
     """A file that cannot serve as a picture; ``reason`` is its word in the manifest, the text says more."""
 
     def __init__(self, reason: str, text: str):

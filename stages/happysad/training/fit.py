@@ -16,11 +16,12 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from happysad import scoring
-from happysad.augmentation import change, draws
-from happysad.checkpoint import fingerprint, restore, store
-from happysad.model import Split, predict
-from happysad.params import Augment, Train
+from happysad.common.params import Augment, Train
+from happysad.data.prepared import Split
+from happysad.evaluation import metrics
+from happysad.training.augmentation import change, draws
+from happysad.training.checkpoint import fingerprint, restore, store
+from happysad.training.cnn import predict
 
 
 def make_deterministic(params: Train) -> None:
@@ -176,7 +177,7 @@ def make_optimizer(params: Train, steps: int) -> keras.optimizers.Optimizer:
 
 def summary(labels: np.ndarray, scores: np.ndarray, loss: Callable) -> dict[str, float]:
     """What Keras would log: the loss, and precision, recall and accuracy at threshold 0.5."""
-    figures = scoring.metrics(labels, scores, 0.5)
+    figures = metrics.compute(labels, scores, 0.5)
     names = ("accuracy", "precision", "recall")
     return {"loss": float(loss(labels, scores)) / len(labels), **{name: figures[name] for name in names}}
 
@@ -187,7 +188,7 @@ def calibrate(model: keras.Model, labels: np.ndarray, scores: np.ndarray) -> tup
     Focal loss pulls scores towards 0.5 (Mukhoti et al. 2020). Platt scaling is linear in the logit, and so
     is the last layer: folded in, whatever runs the model gets probabilities, with nothing to add.
     """
-    slope, intercept = scoring.platt(labels, scores)
+    slope, intercept = metrics.platt(labels, scores)
     layer = model.get_layer("score")
     kernel, bias = layer.get_weights()
     layer.set_weights([kernel * slope, bias * slope + intercept])

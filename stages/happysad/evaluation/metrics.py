@@ -15,7 +15,7 @@ from happysad import CLASSES
 Z = NormalDist().inv_cdf(0.975)  # of a two-sided 95% interval
 
 
-def metrics(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
+def compute(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
     """Flat figures; proportions come with their 95% Wilson interval as _ci_low and _ci_high."""
     return proportions(labels, scores, threshold) | overall(labels, scores, threshold)
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Collection
 
-from happysad.params import Prepare
+from happysad.common.params import Prepare
 
 SPLITS = ("train", "validation", "test")
 
@@ -22,9 +22,9 @@ def assign(keys: Collection[str], given: Collection[str], ready: Collection[str]
         if split in given:
             return split
     lowest = min(position(key, params.seed) for key in keys)
-    if lowest < params.test_share:
+    if lowest < params.test_fraction:
         split = "test"
-    elif lowest < params.test_share + params.validation_share:
+    elif lowest < params.test_fraction + params.validation_fraction:
         split = "validation"
     else:
         split = "train"

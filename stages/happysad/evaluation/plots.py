@@ -6,7 +6,8 @@ from typing import BinaryIO
 import numpy as np
 from matplotlib.figure import Figure
 
-from happysad import CLASSES, scoring
+from happysad import CLASSES
+from happysad.evaluation import metrics
 
 BLUE, ORANGE, GREY = "#1f5fa8", "#d9730d", "#8a8a8a"
 
@@ -25,12 +26,12 @@ def save(made: Figure, file: Path | BinaryIO) -> None:
 
 
 def roc(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Figure:
-    area = scoring.roc_auc(labels, scores)
+    area = metrics.roc_auc(labels, scores)
     made, axes = figure(
         f"ROC curve (area {area:.3f})", "share of the sad called happy", "share of the happy called happy"
     )
     axes.plot([0, 1], [0, 1], "--", color=GREY, label="guessing")
-    axes.plot(*scoring.roc_curve(labels, scores), color=BLUE, label="the model")
+    axes.plot(*metrics.roc_curve(labels, scores), color=BLUE, label="the model")
     said = scores >= threshold
     axes.plot(said[labels == 0].mean(), said[labels == 1].mean(), "o", color=ORANGE, label="at its threshold")
     axes.legend(frameon=False, loc="lower right")
@@ -38,11 +39,11 @@ def roc(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Figure:
 
 
 def precision_recall(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Figure:
-    area = scoring.average_precision(labels, scores)
+    area = metrics.average_precision(labels, scores)
     made, axes = figure(
         f"Precision and recall of happy (average precision {area:.3f})", "recall", "precision"
     )
-    precision, recall = scoring.precision_recall_curve(labels, scores)
+    precision, recall = metrics.precision_recall_curve(labels, scores)
     axes.axhline(labels.mean(), linestyle="--", color=GREY, label="guessing: the share that is happy")
     axes.step(recall, precision, where="pre", color=BLUE, label="the model")
     said = scores >= threshold
@@ -70,7 +71,7 @@ def confusion(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Figur
 
 
 def reliability(before: list[dict], after: list[dict]) -> Figure:
-    """``before`` and ``after`` calibration: rows of ``scoring.reliability``."""
+    """``before`` and ``after`` calibration: rows of ``metrics.reliability``."""
     made, axes = figure(
         "Reliability: is a score of 0.8 happy 8 times in 10?", "mean score", "share that is happy"
     )

@@ -3,9 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from happysad import images
-from happysad.classifier import Classifier, Score
-from happysad.sheets import sheet
+from happysad.common import images
+from happysad.common.contact_sheet import sheet
+from happysad.prediction.classifier import Classifier, Score
 
 GRID = 16  # places along each side where the patch is centred
 PATCH = 0.25  # of the side: about an eye with its brow, or a mouth

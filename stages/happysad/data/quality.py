@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from happysad.params import Quality
+from happysad.common.params import Quality
 
 SIDE = 256  # pixels; a larger picture is reduced first, so that scores depend little on the camera
 

@@ -2,40 +2,30 @@
 
 import json
 import math
-import mmap
 import re
-import tempfile
 import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
-from happysad import CLASSES
-from happysad.params import Model
-
-
-class Split(NamedTuple):
-    pictures: np.ndarray  # uint8 (n, image_size, image_size, 3) RGB
-    labels: np.ndarray  # int (n,), 1 for happy
-    files: list[str]  # in sorted order within a class, sad first
+from happysad.common.errors import UserError
+from happysad.common.params import Model
 
 
 def build(image_size: int, params: Model) -> keras.Model:
     """uint8 pictures (batch, image_size, image_size, 3) RGB -> scores (batch, 1), the probability of happy.
 
-    Raises ValueError where the pictures are too small for so many stages.
+    Raises UserError where the pictures are too small for so many stages.
     """
     inputs = keras.Input((image_size, image_size, 3), dtype="uint8", name="pictures")
     x = keras.layers.Rescaling(1 / 255)(inputs)
     for filters in params.filters:
         if x.shape[1] < (4 if params.padding == "valid" else 2):
-            raise ValueError(
+            raise UserError(
                 f"params.yaml: model.filters has too many entries for pictures of {image_size} pixels: "
                 f"remove one, or set model.padding to same"
             )
@@ -51,25 +41,6 @@ def build(image_size: int, params: Model) -> keras.Model:
     x = keras.layers.Dropout(params.dropout)(x) if params.dropout else x
     outputs = keras.layers.Dense(1, activation="sigmoid", name="score")(x)
     return keras.Model(inputs, outputs, name="happysad")
-
-
-def read_split(folder: Path) -> Split:
-    """All pictures below ``folder``/sad and ``folder``/happy, decoded once.
-
-    They lie in a nameless file that is mapped into memory: the system keeps in RAM what fits there, and a
-    data set larger than RAM is read from disk as it is needed. The file goes when the process does.
-    """
-    files = [file for label in CLASSES for file in sorted((folder / label).glob("*.png"))]
-    labels = np.array([CLASSES.index(file.parent.name) for file in files])
-    shape = (len(files), *np.asarray(Image.open(files[0])).shape)
-    with tempfile.TemporaryFile(dir=folder.parent) as file:
-        pictures = np.memmap(file, np.uint8, "w+", shape=shape)
-    for i, path in enumerate(files):
-        with Image.open(path) as picture:
-            pictures[i] = picture
-    if hasattr(mmap, "MADV_RANDOM"):  # not on Windows
-        pictures.base.madvise(mmap.MADV_RANDOM)  # batches are shuffled: reading ahead would fetch in vain
-    return Split(pictures, labels, [str(file) for file in files])
 
 
 def predict(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
@@ -106,7 +77,7 @@ def save(model: keras.Model, path: Path) -> None:
 
 
 def load(path: Path) -> keras.Model:
-    """Raises ValueError if there is no model."""
+    """Raises UserError if there is no model."""
     if not path.exists():
-        raise ValueError(f"{path} is missing: run `dvc repro`")
+        raise UserError(f"{path} is missing: run `dvc repro`")
     return keras.models.load_model(path)

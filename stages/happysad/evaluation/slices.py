@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from happysad.scoring import proportion
+from happysad.evaluation.metrics import proportion
 
 
 def table(rows: list[dict]) -> list[dict]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from tqdm import tqdm
 
 BATCH = 32  # items a task: enough to hide the cost of handing it over, few enough for a steady bar
+from happysad.common.errors import UserError
 
 
 def map_batches(
@@ -43,6 +44,6 @@ def executor(scheduler: str | None) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ImportError:
-        raise ValueError('prepare.scheduler in params.yaml needs Dask: pip install ".[dask]"') from None
+        raise UserError('prepare.scheduler in params.yaml needs Dask: pip install ".[dask]"') from None
     with Client(scheduler, set_as_default=False) as client, client.get_executor() as pool:
         yield pool

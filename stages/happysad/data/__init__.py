@@ -1,0 +1,1 @@
+"""Behind prepare: which raw pictures are used, and in which split."""

@@ -1,0 +1,1 @@
+"""Behind evaluate: metrics with intervals, baselines, slices, corruptions, plots."""

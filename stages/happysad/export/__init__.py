@@ -1,0 +1,1 @@
+"""Behind export: the formats, and the model card."""

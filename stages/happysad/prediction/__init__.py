@@ -1,0 +1,1 @@
+"""Behind predict: exported models, run without TensorFlow."""

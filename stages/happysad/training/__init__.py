@@ -1,0 +1,1 @@
+"""Behind train: the CNN, its data augmentation, and the loop that fits it."""
