@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import yaml
+
 import happysad  # noqa: F401 - before TensorFlow, which it sets up
 
 # isort: split
@@ -9,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
-from ruamel.yaml import YAML
 
 PROJECT = Path(__file__).parents[1]
 settings.register_profile("steady", deadline=None)  # a busy machine is no failure
@@ -24,12 +25,12 @@ SMALL = {
 
 def make_project(root: Path, **changes) -> Path:
     """``root`` with the project's params.yaml, each group updated by ``changes``."""
-    params = YAML(typ="safe").load(PROJECT / "params.yaml")
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
     for key, value in changes.items():
         params[key] = {**params[key], **value} if isinstance(value, dict) else value
     (root / "data").mkdir(parents=True, exist_ok=True)
     (root / "data/corrections.csv").write_text("path,label\n")
-    YAML().dump(params, root / "params.yaml")
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return root
 
 

@@ -5,9 +5,9 @@ import shutil
 import subprocess
 import sys
 
+import yaml
 from conftest import PROJECT
 from PIL import Image
-from ruamel.yaml import YAML
 
 from happysad.common.files import read_csv, read_json
 from happysad.export import model_card
@@ -38,13 +38,13 @@ def test_front_matter_is_what_hugging_face_reads(finished, tmp_path):
     shutil.copytree(finished / "metrics", tmp_path / "metrics")
     (tmp_path / "models").mkdir()
     shutil.copy(finished / "models/model.json", tmp_path / "models")
-    params = YAML(typ="safe").load(finished / "params.yaml")
-    YAML().dump({**params, "source": 'of "mine": a & b'}, tmp_path / "params.yaml")
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "source": 'of "mine": a & b'}))
     metadata = dict.fromkeys(("image_size", "threshold", "training_data", "version"), "")
     classifier = cnn.load(finished / "models/model.keras")
     text = model_card.model_card(tmp_path, classifier, metadata, read_json(tmp_path / "metrics/export.json"))
 
-    front_matter = YAML(typ="safe").load(text.split("---\n")[1])
+    front_matter = yaml.safe_load(text.split("---\n")[1])
     [index] = front_matter["model-index"]
     [result] = index["results"]
     assert result["task"]["type"] == front_matter["pipeline_tag"] == "image-classification"

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from conftest import PROJECT, make_project
-from ruamel.yaml import YAML
 
 from happysad.common.files import read_csv, read_json
 from happysad.evaluation import metrics
 
 PIPELINES = ("dvc.yaml", "experiments/crossvalidation/dvc.yaml")
-STAGES = {k: v for file in PIPELINES for k, v in YAML(typ="safe").load(PROJECT / file)["stages"].items()}
+STAGES = {
+    k: v for file in PIPELINES for k, v in yaml.safe_load((PROJECT / file).read_text())["stages"].items()
+}
 LOCAL = PROJECT / "stages"
 
 

@@ -1,10 +1,11 @@
 """params.yaml as one frozen dataclass per group; what each value does is said in params.yaml."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from ruamel.yaml import YAML, YAMLError  # as DVC reads it: 1e-5 is a number
+import yaml
 
 from happysad.common.errors import UserError
 
@@ -124,8 +125,8 @@ class Params:
 def load(root: Path) -> Params:
     """Read ``root``/params.yaml. Raises UserError that names the key of a missing, unknown or absurd value."""
     try:
-        values = YAML(typ="safe").load(root / "params.yaml")
-    except YAMLError as error:
+        values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
         raise UserError(f"params.yaml is not valid YAML: {' '.join(str(error).split())}") from None
     return _group("", Params, values)
 
@@ -160,8 +161,9 @@ def _value(key: str, kind: Any, limits: Any, value: Any) -> Any:
         if value is None:
             return None
         kind = str
-    if kind is float and type(value) is int:
-        value = float(value)
+    if kind is float and type(value) in (int, str):  # PyYAML takes 1e-05, as DVC writes it, for a text
+        with suppress(ValueError):
+            value = float(value)
     if type(value) is not kind:
         wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
         raise UserError(f"params.yaml: {key} must be {wanted}, not {value!r}")

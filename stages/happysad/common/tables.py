@@ -1,0 +1,29 @@
+"""CSV files as pandas tables, without loss: each is written whole or not at all, and reads back as it was."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from happysad.common.files import replacing_file
+from happysad.common.params import QUALITIES
+
+# Ids are hexadecimal, and "12e4" is no number; a file may be called 7 or NA.
+TEXT = dict.fromkeys(("path", "label", "predicted", "split", "source_split", "group", "id", "detail"), str)
+# Numbers that are missing where a file could not be read.
+MISSING = dict.fromkeys(("width", "height", *QUALITIES), "")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    with replacing_file(path) as partial:
+        # A file name may hold bytes that are not text; written back as they came, they still find their file.
+        table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8", errors="surrogateescape")
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(
+        path,
+        dtype=TEXT,
+        keep_default_na=False,
+        na_values=MISSING,
+        encoding_errors="surrogateescape",
+    )
