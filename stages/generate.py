@@ -13,8 +13,8 @@ from happysad.common.cli import run
 from happysad.common.files import replacing, write_csv
 from happysad.common.parallel import map_batches
 from happysad.common.params import Generate, load
-from happysad.drawing.faces import sample_face
 from happysad.drawing.render import render
+from happysad.drawing.sampling import sample_face
 
 FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 SHARES = (0.8, 0.12, 0.08)  # of the formats
@@ -104,7 +104,7 @@ def draw(settings: Generate, files: list[File]) -> list[bytes]:
         face = sample_face(
             file.label,
             rng,
-            faintest=settings.faintest,
+            min_expression=settings.min_expression,
             roughness=settings.roughness,
             tightness=settings.tightness,
             pose=settings.pose,

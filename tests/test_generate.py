@@ -14,11 +14,11 @@ import generate
 from happysad import CLASSES
 from happysad.common.files import read_csv
 from happysad.common.params import load
-from happysad.drawing.faces import Face, sample_face
 from happysad.drawing.render import render
+from happysad.drawing.sampling import Face, sample_face
 
 SETTINGS = {"pictures_per_class": 20, "size": 48, "wrong_labels": 0.1}
-LOOKS = {"faintest": 0.6, "roughness": 0.2, "tightness": 0.9, "pose": 0.4}
+LOOKS = {"min_expression": 0.6, "roughness": 0.2, "tightness": 0.9, "pose": 0.4}
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +248,7 @@ def test_a_smile_and_a_frown_change_the_mouth_and_nothing_at_the_border():
 @pytest.mark.parametrize("pose", [0.0, 2.0])
 @pytest.mark.parametrize("roughness", [0.0, 1.0])
 def test_extreme_settings_draw_without_a_numerical_error(pose, roughness):
-    settings = {"faintest": 0.0, "roughness": roughness, "tightness": 1.0, "pose": pose}
+    settings = {"min_expression": 0.0, "roughness": roughness, "tightness": 1.0, "pose": pose}
     with np.errstate(invalid="raise", divide="raise", over="raise"):
         for seed in range(20):
             face = sample_face(CLASSES[seed % 2], np.random.default_rng(seed), **settings)

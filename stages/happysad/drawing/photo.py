@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageFilter
 
-from happysad.drawing.faces import Face, Scene
-from happysad.drawing.shape import Canvas, F, Head, ramp
+from happysad.drawing.sampling import Face, Scene
+from happysad.drawing.shape import Canvas, Head, ramp
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Light:
 
 def over(image: np.ndarray, colour: ArrayLike, mask: np.ndarray) -> None:
     """Paint ``colour``, one for all or one per pixel, where ``mask`` is 1."""
-    colour = np.asarray(colour, F)
+    colour = np.asarray(colour)
     image += ((colour[:, None, None] if colour.ndim == 1 else colour) - image) * mask
 
 
@@ -35,13 +35,13 @@ def linear(colour: np.ndarray) -> np.ndarray:
 
 def shaded(colour: ArrayLike, tone: np.ndarray) -> np.ndarray:
     """``colour`` as bright as ``tone``, one per pixel."""
-    return np.asarray(colour, F)[:, None, None] * tone
+    return np.asarray(colour)[:, None, None] * tone
 
 
 def background(s: Scene, c: Canvas) -> np.ndarray:
     """A cloudy gradient, with soft coloured boxes where there is clutter."""
     top, bottom = (linear(colour) for colour in s.background)
-    down = np.arange(c.size, dtype=F)[:, None] / c.size
+    down = np.arange(c.size)[:, None] / c.size
     t = np.clip(down + 0.3 * c.soft, 0, 1)
     image = shaded(top, 1 - t) + shaded(bottom, t)
     if s.clutter:
@@ -99,7 +99,7 @@ def soften(a: np.ndarray, width: int) -> np.ndarray:
     """Two box blurs of odd ``width`` each way: nearly a Gaussian, by running sums as fast at any width."""
     for _ in ("rows", "columns"):
         for _ in range(2):
-            sums = np.cumsum(np.pad(a, ((width // 2 + 1, width // 2), (0, 0)), "edge"), 0, dtype=F)
+            sums = np.cumsum(np.pad(a, ((width // 2 + 1, width // 2), (0, 0)), "edge"), 0)
             a = (sums[width:] - sums[:-width]) / width
         a = a.T
     return a
@@ -133,10 +133,10 @@ def hand(image: np.ndarray, face: Face, c: Canvas) -> None:
 
 def camera(image: np.ndarray, s: Scene, c: Canvas) -> Image.Image:
     """Exposure, a film-like shoulder, gamma, contrast, noise; then blur, few pixels, grey, JPEG."""
-    image = np.clip(image * np.array([1 + s.warmth, 1, 1 - s.warmth], F)[:, None, None] * s.exposure, 0, 4)
+    image = np.clip(image * np.array([1 + s.warmth, 1, 1 - s.warmth])[:, None, None] * s.exposure, 0, 4)
     image = np.clip(1.2 * image / (1 + 0.25 * image), 0, 1) ** (1 / 2.2)
     image = np.moveaxis((image - 0.45) * s.contrast + 0.45, 0, -1)
-    image = image + s.noise * c.rng.normal(size=image.shape).astype(F)
+    image = image + s.noise * c.rng.normal(size=image.shape)
     photo = Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
     if s.blur > 0.2:
         photo = photo.filter(ImageFilter.GaussianBlur(s.blur * c.size / 128))

@@ -1,4 +1,4 @@
-"""Draws a face of ``happysad.drawing.faces`` as a photograph.
+"""Draws a face of ``happysad.drawing.sampling`` as a photograph.
 
 Each function paints one thing over ``image``, an array (3, height, width) of linear light. Coordinates, and
 ``ramp``, ``bell`` and ``bump``, the three curves that all shapes are made of, are those of ``happysad.drawing.shape``.
@@ -9,7 +9,6 @@ import math
 import numpy as np
 from PIL import Image
 
-from happysad.drawing.faces import Face
 from happysad.drawing.photo import (
     Light,
     background,
@@ -23,6 +22,7 @@ from happysad.drawing.photo import (
     shaded,
     side_light,
 )
+from happysad.drawing.sampling import Face
 from happysad.drawing.shape import (
     Canvas,
     Head,

@@ -11,9 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from happysad.drawing.faces import Face, Scene
-
-F = np.float32
+from happysad.drawing.sampling import Face, Scene
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def clouds(power: float) -> np.ndarray:
     noise = np.random.default_rng(7).normal(size=(1024, 1024))
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(1024), np.fft.fftfreq(1024)))
     noise = np.fft.ifft2(np.fft.fft2(noise) / np.maximum(frequency, 1 / 200) ** power).real
-    return ((noise - noise.mean()) / noise.std()).astype(F)
+    return (noise - noise.mean()) / noise.std()
 
 
 def cloud(rng: np.random.Generator, size: int, power: float) -> np.ndarray:
@@ -91,7 +89,7 @@ def cloud(rng: np.random.Generator, size: int, power: float) -> np.ndarray:
 def canvas(scene: Scene, size: int) -> Canvas:
     rng = np.random.default_rng(scene.seed)
     unit = scene.scale * size
-    row, column = np.mgrid[0:size, 0:size].astype(F)
+    row, column = np.mgrid[0:size, 0:size]
     x = (column + 0.5 - scene.centre[0] * size) / (unit * scene.aspect)
     y = (row + 0.5 - scene.centre[1] * size) / unit
     cos, sin = math.cos(scene.roll), math.sin(scene.roll)

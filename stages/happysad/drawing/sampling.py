@@ -15,17 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 
 # From pale to dark; a person's skin lies between two neighbours.
-SKIN = np.float32([
+SKIN = np.array([
     [255, 224, 200], [241, 199, 164], [224, 172, 128], [198, 140, 96],
     [157, 104, 68], [120, 76, 50], [86, 54, 38], [60, 38, 28],
 ]) / 255  # fmt: skip
 # Black and browns (the first three, the commonest), blonds, red, greys.
-HAIR = np.float32([
+HAIR = np.array([
     [16, 13, 12], [38, 26, 20], [74, 46, 30], [118, 78, 46], [176, 134, 84],
     [214, 184, 132], [150, 62, 34], [150, 148, 146], [216, 214, 210],
 ]) / 255  # fmt: skip
 # Browns (the first two), green, blue, grey.
-IRIS = np.float32([[52, 32, 20], [84, 54, 30], [90, 110, 70], [86, 124, 152], [112, 128, 136]]) / 255
+IRIS = np.array([[52, 32, 20], [84, 54, 30], [90, 110, 70], [86, 124, 152], [112, 128, 136]]) / 255
 
 
 @dataclass
@@ -132,21 +132,27 @@ class Face:
 
 
 def sample_face(
-    label: str, rng: np.random.Generator, *, faintest: float, roughness: float, tightness: float, pose: float
+    label: str,
+    rng: np.random.Generator,
+    *,
+    min_expression: float,
+    roughness: float,
+    tightness: float,
+    pose: float,
 ) -> Face:
     """A random face of class ``label``. The settings are those of params.yaml, group generate."""
     identity = sample_identity(rng)
-    expression = sample_expression(label, rng, faintest)
+    expression = sample_expression(label, rng, min_expression)
     return Face(identity, expression, sample_scene(rng, roughness, tightness, pose))
 
 
-def sample_expression(label: str, rng: np.random.Generator, faintest: float) -> Expression:
+def sample_expression(label: str, rng: np.random.Generator, min_expression: float) -> Expression:
     """The action units of ``label`` at a random strength, amid slight ones that mean nothing."""
     uniform, normal, chance = rng.uniform, rng.normal, rng.random
     if label == "happy":
-        strength = faintest + (1 - faintest) * rng.beta(1.6, 1.1)
+        strength = min_expression + (1 - min_expression) * rng.beta(1.6, 1.1)
     else:
-        strength = 0.6 * faintest + (1 - 0.6 * faintest) * rng.beta(1.3, 1.2)
+        strength = 0.6 * min_expression + (1 - 0.6 * min_expression) * rng.beta(1.3, 1.2)
     e = Expression(
         skew=normal(0, 0.18),
         gaze=(normal(0, 0.25), normal(0, 0.2)),
@@ -282,4 +288,4 @@ def clip(value: float, low: float = 0.0, high: float = 1.0) -> float:
 
 
 def colour(rgb: np.ndarray) -> np.ndarray:
-    return np.clip(rgb, 0, 1).astype(np.float32)
+    return np.clip(rgb, 0, 1)
