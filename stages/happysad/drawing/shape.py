@@ -155,7 +155,7 @@ def mouth_shape(face: Face, c: Canvas, head: Head) -> Mouth:
 
     # The line of the lips: what makes a smile or a frown.
     lift = -0.112 * up + 0.105 * down + i.mouth_bow + 0.05 * e.au20 * down
-    middle = y + lift * (out**1.9 - 0.35) * (1 + e.skew * along) - 0.03 * e.au17 * down * (1 - out * out)
+    middle = y + lift * (out * out - 0.35) * (1 + e.skew * along) - 0.03 * e.au17 * down * (1 - out * out)
 
     # The opening, between the upper lip's lower edge and the lower lip's upper edge.
     gape = (0.065 + 0.03 * up) * e.au25 + 0.16 * e.au26
@@ -166,7 +166,7 @@ def mouth_shape(face: Face, c: Canvas, head: Head) -> Mouth:
     # The lips, thinner when stretched or pressed; the upper one has a cupid's bow.
     thin = 1 - 0.32 * up - 0.25 * e.au17 * (1 - e.au25)
     bow = 1 - 0.25 * bell(head.u, 0, 0.03) + 0.12 * bell(head.across, 0.06, 0.04)
-    upper = 0.75 * i.lip_full * thin * arch**1.1 * bow
+    upper = 0.75 * i.lip_full * thin * arch * bow
     lower = 1.05 * i.lip_full * (thin + 0.25 * e.au17) * arch
 
     v, px = head.v, c.px
