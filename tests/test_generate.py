@@ -1,13 +1,16 @@
 """The built-in data set: every file is what generated_truth.csv says it is, and comes out the same each time."""
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_project
+from conftest import PROJECT, make_project
 from PIL import Image, UnidentifiedImageError
 
 import generate
@@ -182,6 +185,37 @@ def test_same_settings_same_bytes_in_one_process_or_many(root, tmp_path, monkeyp
     monkeypatch.setattr(generate, "map_batches", one_by_one)
     generate.main(tmp_path)
     assert digests(tmp_path / "data") == digests(root / "data")
+
+
+DRAW = """
+import sys
+import numpy as np
+from happysad.drawing.render import render
+from happysad.drawing.sampling import sample_face
+
+settings = {"min_expression": 0.6, "roughness": 0, "tightness": 0.9, "pose": 0.4}
+face = sample_face("happy", np.random.default_rng(11), **settings)  # in float32 this one differs
+sys.stdout.buffer.write(render(face, 512).tobytes())
+"""
+
+
+def test_same_bytes_on_every_processor():
+    """NumPy picks its instructions by processor: here it is held to each set that this machine has."""
+    sets = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    if not sets:
+        pytest.skip("NumPy has a single instruction set for this processor")
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "stages")}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", DRAW],
+            stdout=subprocess.PIPE,
+            env=environment | {"NPY_DISABLE_CPU_FEATURES": " ".join(sets[enabled:])},
+        )
+        for enabled in range(len(sets) + 1)
+    ]
+    drawings = [process.communicate()[0] for process in processes]
+    assert len(drawings[0]) == 512 * 512 * 3
+    assert all(drawing == drawings[0] for drawing in drawings)
 
 
 def test_seed_decides_all_of_it(rows, tmp_path):
