@@ -1,4 +1,4 @@
-"""Draws the built-in data set: faces, and among them the faults that folders of web pictures have."""
+"""Draw the built-in data set: faces, plus the faults found in folders of pictures from the web."""
 
 import io
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from happysad.drawing.render import render
 from happysad.drawing.sampling import sample_face
 
 FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
-SHARES = (0.8, 0.12, 0.08)  # of the formats
+SHARES = (0.8, 0.12, 0.08)  # how often each format occurs
 
-# What is done to an original, besides saving it again at a lower quality, to make a near-duplicate of it.
+# How a near-duplicate is made from its original, before it is saved at a lower quality.
 CHANGES = {
     "near_duplicate_recompressed": lambda image: image,
     "near_duplicate_half_size": lambda image: image.resize((image.width // 2, image.height // 2)),
@@ -38,10 +38,10 @@ ALWAYS_JPG = {"near_duplicate_recompressed", "truncated", "wrong_extension", *NO
 class File:
     """One file of the data set: a row of generated_truth.csv."""
 
-    folder: str  # the class that it is filed under
-    label: str  # the class that it shows, or "" where it shows no face
+    folder: str  # the class it is filed under
+    label: str  # the class it shows; "" if it shows no face
     fault: str = "none"
-    original: "File | None" = None  # what a copy or near-duplicate was made of
+    original: "File | None" = None  # what a copy or near-duplicate was made from
     path: str = ""  # relative to data/generated
 
 
@@ -65,7 +65,7 @@ def main(root: Path) -> None:
 
 
 def plan(settings: Generate) -> list[File]:
-    """All files of the data set: of every kind, as many of either class."""
+    """All files of the data set. Every fault is equally common in both classes."""
     n = settings.pictures_per_class
     wrong = round(n * settings.wrong_labels)
     files = []
@@ -74,17 +74,17 @@ def plan(settings: Generate) -> list[File]:
         files += clean
         files += [File(other, label, "wrong_label") for _ in range(wrong)]
 
-        originals = iter(clean)  # each is copied at most once, so that no two faults mix
+        originals = iter(clean)  # each is copied at most once, so that faults do not combine
         for i in range(max(1, round(n / 100))):
             files.append(File(label, label, "exact_copy", next(originals)))
             files.append(File(other, label, "exact_copy_other_class", next(originals)))
             for j, change in enumerate(CHANGES):
-                folder = other if (i + j) % 4 == 0 else label  # as people do: some in the wrong folder
+                folder = other if (i + j) % 4 == 0 else label  # as in real folders, some are misfiled
                 files.append(File(folder, label, change, next(originals)))
             files += [File(label, label, fault) for fault in ("truncated", "wrong_extension", "tiny")]
             files += [File(label, "", fault) for fault in (*NO_PICTURE, "blank")]
 
-    # Names that tell nothing: numbers in random order, formats at random.
+    # File names give nothing away: numbers in random order, random formats.
     rng = np.random.default_rng(settings.seed)
     for file, number in zip(files, rng.permutation(len(files)) + 1, strict=True):
         suffix = str(rng.choice(list(FORMATS), p=SHARES))
@@ -97,7 +97,7 @@ def plan(settings: Generate) -> list[File]:
 
 
 def draw(settings: Generate, files: list[File]) -> list[bytes]:
-    """The contents of ``files``, each the same whoever draws it and whatever else is drawn."""
+    """The encoded contents of ``files``, each independent of the batch and process it is drawn in."""
     contents = []
     for file in files:
         rng = generator(settings, file)
@@ -143,12 +143,12 @@ def generator(settings: Generate, file: File) -> np.random.Generator:
 
 def encoded(image: Image.Image, suffix: str, quality: int) -> bytes:
     file = io.BytesIO()
-    image.save(file, FORMATS[suffix], quality=quality)  # PNG takes no notice of it
+    image.save(file, FORMATS[suffix], quality=quality)  # ignored by PNG
     return file.getvalue()
 
 
 def truth(files: list[File]) -> list[dict]:
-    """Rows of generated_truth.csv: what every file really is, for tests and benchmarks, not for a stage."""
+    """Rows of generated_truth.csv: what every file really is. For tests and benchmarks; no stage reads it."""
     return [
         {
             "path": file.path,

@@ -1,4 +1,4 @@
-"""The built-in data set: every file is what generated_truth.csv says it is, and comes out the same each time."""
+"""The built-in data set: every file is what generated_truth.csv says, and every run writes the same bytes."""
 
 import hashlib
 import os
@@ -19,6 +19,7 @@ from happysad.common.files import read_csv
 from happysad.common.params import load
 from happysad.drawing.render import render
 from happysad.drawing.sampling import Face, sample_face
+from happysad.drawing.shape import cloud
 
 SETTINGS = {"pictures_per_class": 20, "size": 48, "wrong_labels": 0.1}
 LOOKS = {"min_expression": 0.6, "roughness": 0.2, "tightness": 0.9, "pose": 0.4}
@@ -55,7 +56,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def pixels(path: Path) -> np.ndarray:
-    """Grey levels at 24 x 24, where noise and JPEG blocks no longer count."""
+    """Grey levels at 24 x 24, where noise and JPEG blocks no longer matter."""
     with Image.open(path) as image:
         return np.asarray(image.convert("L").resize((24, 24)), float)
 
@@ -70,7 +71,7 @@ def test_truth_lists_exactly_the_files_on_disk(root, rows):
     assert {path.name for path in (root / "data").glob("generated*")} == {"generated", "generated_truth.csv"}
 
 
-def test_faults_are_as_common_in_either_class(rows):
+def test_faults_are_equally_common_in_both_classes(rows):
     happy, sad = (
         Counter(row["fault"] for row in rows if row["folder"] == label) for label in ("happy", "sad")
     )
@@ -115,7 +116,7 @@ def test_only_copies_are_alike(root, rows):
     digest = digests(root / "data/generated")
     same = [row["path"] for row in rows if row["fault"].startswith("exact_copy")]
     different = [path for path in digest if path not in same]
-    assert len({digest[path] for path in different}) == len(different) - 1  # the two empty files
+    assert len({digest[path] for path in different}) == len(different) - 1  # the two empty files are the same
 
     faces = [pixels(root / "data/generated" / row["path"]) for row in rows if row["fault"] == "none"]
     closest = [correlation(a, b) for i, a in enumerate(faces) for b in faces[:i]]
@@ -137,22 +138,21 @@ def test_exact_copies_are_byte_for_byte_the_same(pick, fault):
 
 
 @pytest.mark.parametrize("fault", generate.CHANGES)
-def test_near_duplicates_are_what_they_say(pick, fault):
+def test_near_duplicates_are_changed_as_their_fault_says(pick, fault):
     for _, path, original in pick(fault):
         assert path.read_bytes() != original.read_bytes()
         a, b = pixels(path), pixels(original)
         if fault == "near_duplicate_mirrored":
             assert correlation(a, b) < correlation(a[:, ::-1], b)
             a = a[:, ::-1]
-        assert correlation(a, b) > (
-            0.85 if fault == "near_duplicate_brightened" else 0.97
-        )  # white stays white
+        least = 0.85 if fault == "near_duplicate_brightened" else 0.97  # white cannot get any brighter
+        assert correlation(a, b) > least
         assert (a.mean() > 1.05 * b.mean()) == (fault == "near_duplicate_brightened")
         assert Image.open(path).size == ((24, 24) if fault == "near_duplicate_half_size" else (48, 48))
 
 
 @pytest.mark.parametrize("fault", ["text", "html", "empty"])
-def test_files_that_are_no_pictures(pick, fault):
+def test_files_that_are_not_pictures(pick, fault):
     for _, path, _ in pick(fault):
         assert path.suffix == ".jpg"
         assert path.read_text()[:9].lower() == {"text": "picture i", "html": "<!doctype", "empty": ""}[fault]
@@ -166,7 +166,7 @@ def test_truncated_pictures_open_but_do_not_load(pick):
             image.load()
 
 
-def test_wrong_extensions_load_nevertheless(pick):
+def test_pictures_with_a_wrong_extension_still_load(pick):
     for _, path, _ in pick("wrong_extension"):
         with Image.open(path) as image:
             image.load()
@@ -200,7 +200,7 @@ sys.stdout.buffer.write(render(face, 512).tobytes())
 
 
 def test_same_bytes_on_every_processor():
-    """NumPy picks its instructions by processor: here it is held to each set that this machine has."""
+    """NumPy chooses instructions by processor; here each instruction set of this machine takes a turn."""
     sets = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
     if not sets:
         pytest.skip("NumPy has a single instruction set for this processor")
@@ -218,7 +218,7 @@ def test_same_bytes_on_every_processor():
     assert all(drawing == drawings[0] for drawing in drawings)
 
 
-def test_seed_decides_all_of_it(rows, tmp_path):
+def test_seed_decides_every_file_name(rows, tmp_path):
     here = generate.plan(load(make_project(tmp_path, generate=SETTINGS)).generate)
     there = generate.plan(load(make_project(tmp_path, generate={**SETTINGS, "seed": 2})).generate)
     assert [row["path"] for row in rows] == sorted(file.path for file in here)
@@ -289,6 +289,5 @@ def test_extreme_settings_draw_without_a_numerical_error(pose, roughness):
             assert render(face, 32).size == (32, 32)
 
 
-def test_the_largest_size_draws():
-    face = sample_face("happy", np.random.default_rng(0), **LOOKS)
-    assert render(face, 1024).size == (1024, 1024)
+def test_noise_covers_the_largest_picture():
+    assert cloud(np.random.default_rng(0), 1024, 0.6).shape == (1024, 1024)

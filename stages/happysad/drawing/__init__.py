@@ -1,1 +1,1 @@
-"""The renderer behind the built-in data set: faces that are drawn, so no one is in them."""
+"""The renderer behind the built-in data set: drawn faces, so no real person is in it."""

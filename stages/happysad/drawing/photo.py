@@ -1,4 +1,4 @@
-"""All of a drawn picture but its face: light, background, shoulders, a hand in the way, and the camera.
+"""Everything in a drawn picture but the face: light, background, shoulders, a hand in the way, the camera.
 
 Each function paints over ``image``, an array (3, height, width) of linear light; coordinates are those of
 ``happysad.drawing.shape``.
@@ -18,28 +18,28 @@ from happysad.drawing.shape import Canvas, Head, ramp
 
 @dataclass(frozen=True)
 class Light:
-    diffuse: np.ndarray  # light that the skin's colour reflects
-    gloss: np.ndarray  # light that it mirrors
+    diffuse: np.ndarray  # light that takes on the skin's colour
+    gloss: np.ndarray  # light reflected at the surface, in its own colour
 
 
 def over(image: np.ndarray, colour: ArrayLike, mask: np.ndarray) -> None:
-    """Paint ``colour``, one for all or one per pixel, where ``mask`` is 1."""
+    """Blend ``colour``, (3,) or (3, height, width), into ``image``; ``mask`` is the opacity, 0 to 1."""
     colour = np.asarray(colour)
     image += ((colour[:, None, None] if colour.ndim == 1 else colour) - image) * mask
 
 
 def linear(colour: np.ndarray) -> np.ndarray:
-    """sRGB to linear light, near enough."""
+    """sRGB to linear light, approximately."""
     return colour**2.2
 
 
 def shaded(colour: ArrayLike, tone: np.ndarray) -> np.ndarray:
-    """``colour`` as bright as ``tone``, one per pixel."""
+    """``colour``, (3,), at the brightness ``tone``, (height, width)."""
     return np.asarray(colour)[:, None, None] * tone
 
 
 def background(s: Scene, c: Canvas) -> np.ndarray:
-    """A cloudy gradient, with soft coloured boxes where there is clutter."""
+    """A cloudy gradient, with soft coloured boxes as clutter."""
     top, bottom = (linear(colour) for colour in s.background)
     down = np.arange(c.size)[:, None] / c.size
     t = np.clip(down + 0.3 * c.soft, 0, 1)
@@ -69,7 +69,7 @@ def neck_and_shoulders(image: np.ndarray, face: Face, c: Canvas) -> None:
 
 
 def lighting(s: Scene, c: Canvas, head: Head, h: np.ndarray) -> Light:
-    """Two lights and an ambient one, dimmed in hollows and in short cast shadows."""
+    """Two directional lights and ambient light, dimmed in hollows and by short cast shadows."""
     # Normals of the ellipsoid, tilted by the slope of the height field.
     slope_y, slope_x = np.gradient(h, c.px)
     x, y, z = head.normal
@@ -79,7 +79,7 @@ def lighting(s: Scene, c: Canvas, head: Head, h: np.ndarray) -> Light:
     def facing(direction):
         return sum(part * n for part, n in zip(direction, normal, strict=True))
 
-    # Hollows lie below the mean height about them; a shadow falls where the way to the light is blocked.
+    # Hollows lie below the mean height around them; a shadow falls where something blocks the light.
     open_sky = np.clip(1 - 6 * np.maximum(soften(h, max(3, int(0.10 / c.px) | 1)) - h, 0), 0.35, 1)
     for step in (0.06, 0.13):
         shift = [-round(step / c.px * part) for part in (s.light[1], s.light[0])]
@@ -88,7 +88,7 @@ def lighting(s: Scene, c: Canvas, head: Head, h: np.ndarray) -> Light:
 
     ambient = s.ambient * (0.75 - 0.25 * normal[1]) + s.fill_power * np.clip(facing(s.fill), 0, 1)
     main = (1 - 0.55 * s.ambient) * np.clip(0.82 * facing(s.light) + 0.18, 0, 1)
-    # Blinn-Phong: gloss where the normal lies half way between light and camera (Blinn 1977).
+    # Blinn-Phong: gloss where the normal lies halfway between light and camera (Blinn 1977).
     half = (s.light[0], s.light[1], s.light[2] + 1)
     mirrored = np.clip(facing([part / math.hypot(*half) for part in half]), 0, 1) ** 18
     diffuse = ambient * open_sky + main * (0.4 + 0.6 * open_sky)
@@ -96,7 +96,7 @@ def lighting(s: Scene, c: Canvas, head: Head, h: np.ndarray) -> Light:
 
 
 def soften(a: np.ndarray, width: int) -> np.ndarray:
-    """Two box blurs of odd ``width`` each way: nearly a Gaussian, by running sums as fast at any width."""
+    """Two box blurs of odd ``width`` along each axis, nearly a Gaussian; any width costs the same."""
     for _ in ("rows", "columns"):
         for _ in range(2):
             sums = np.cumsum(np.pad(a, ((width // 2 + 1, width // 2), (0, 0)), "edge"), 0)
@@ -106,25 +106,25 @@ def soften(a: np.ndarray, width: int) -> np.ndarray:
 
 
 def side_light(s: Scene, c: Canvas) -> np.ndarray:
-    """Light on what has no height field, hair and ears: brighter towards the main light."""
+    """Light on hair and ears, which have no height field: brighter towards the main light."""
     return 0.55 + 0.3 * s.light[0] * c.x
 
 
 def round_light(s: Scene, head: Head) -> np.ndarray:
-    """Main light on something as round as the head."""
+    """The main light on a surface as round as the head."""
     x, y, z = head.normal
     facing = x * s.light[0] + y * s.light[1] + np.clip(z, 0, 2) * s.light[2]
     return np.clip(0.62 + 0.45 * facing, 0.12, 1.3)
 
 
 def hand(image: np.ndarray, face: Face, c: Canvas) -> None:
-    """Four fingers that reach into the picture from some side."""
+    """Four fingers that reach into the picture from a random side."""
     s, rng = face.scene, c.rng
     angle, width = rng.uniform(-0.3, math.pi + 0.3), rng.uniform(0.14, 0.19)
     cos, sin = math.cos(angle), math.sin(angle)
     reach = c.x * cos + c.y * sin - (1.02 - 0.55 * s.occluder)
     aside = c.y * cos - c.x * sin + rng.normal(0, 0.2)
-    finger = np.clip(1 - np.square((aside % width) / (width / 2) - 1), 0, 1)  # 1 on its middle, 0 between two
+    finger = np.clip(1 - np.square((aside % width) / (width / 2) - 1), 0, 1)  # 1 mid-finger, 0 between two
     tips = 0.12 * finger - 0.12 + 0.06 * np.cos(2 * np.floor(aside / width))
     mask = ramp(reach + tips, 0.03) * ramp(2 * width + 0.04 * float(c.soft.mean()) - np.abs(aside), 0.05)
     tone = (0.35 + 0.65 * np.sqrt(finger)) * rng.uniform(0.5, 1.1) * (0.8 + 0.2 * s.light[0] * aside)
@@ -132,7 +132,7 @@ def hand(image: np.ndarray, face: Face, c: Canvas) -> None:
 
 
 def camera(image: np.ndarray, s: Scene, c: Canvas) -> Image.Image:
-    """Exposure, a film-like shoulder, gamma, contrast, noise; then blur, few pixels, grey, JPEG."""
+    """Exposure, a film-like tone curve, gamma, contrast, noise; then blur, resolution, greyscale, JPEG."""
     image = np.clip(image * np.array([1 + s.warmth, 1, 1 - s.warmth])[:, None, None] * s.exposure, 0, 4)
     image = np.clip(1.2 * image / (1 + 0.25 * image), 0, 1) ** (1 / 2.2)
     image = np.moveaxis((image - 0.45) * s.contrast + 0.45, 0, -1)

@@ -1,7 +1,8 @@
-"""Draws a face of ``happysad.drawing.sampling`` as a photograph.
+"""Draw a face of ``happysad.drawing.sampling`` as a photograph.
 
-Each function paints one thing over ``image``, an array (3, height, width) of linear light. Coordinates, and
-``ramp``, ``bell`` and ``bump``, the three curves that all shapes are made of, are those of ``happysad.drawing.shape``.
+Each function paints one thing over ``image``, an array (3, height, width) of linear light. The coordinates
+and the three curves that all shapes are made of, ``ramp``, ``bell`` and ``bump``, are defined in
+``happysad.drawing.shape``.
 """
 
 import math
@@ -88,7 +89,7 @@ def ears(image: np.ndarray, face: Face, c: Canvas) -> None:
 
 
 def skin(image: np.ndarray, face: Face, c: Canvas, head: Head, mouth: Mouth, light: Light) -> None:
-    """The head with all that is painted on it: freckles, flush, beard, lips, nostrils, brows."""
+    """The head and all that is painted on it: freckles, flush, beard, lips, nostrils, brows."""
     i = face.identity
     u, v, across = head.u, head.v, head.across
 
@@ -135,7 +136,7 @@ def brows(paint: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
     middle += 0.02 * e.au1 * ramp(along - 0.3, 0.5)
     middle += 0.035 * e.au4 * (1 - e.au1) * np.clip(0.2 - along, 0, 1.5)
     middle -= 0.05 * e.au2 * ramp(along - 0.1, 0.7)
-    thickness = i.brow_thickness * (1 - 0.45 * np.square(np.clip(along, 0, 1)))  # thinner outwards
+    thickness = i.brow_thickness * (1 - 0.45 * np.square(np.clip(along, 0, 1)))  # thinner at the outer end
     brow = ramp(thickness - np.abs(head.v - middle), 0.018) * ramp(1 - np.abs(along), 0.25)
     over(paint, linear(i.hair) * 0.7, i.brow_dark * brow * np.clip(0.85 + 0.2 * c.fine, 0, 1))
 
@@ -217,7 +218,7 @@ def glasses(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
 
 
 def hat(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
-    """A knitted cap, in a colour that the shirt does not have."""
+    """A knitted cap, in a different colour from the shirt."""
     i, s = face.identity, face.scene
     above = i.hairline + 0.10 + 0.12 * np.square(head.u) - on_head(c, head)
     cap = ramp(1.05 - head.radius, 4 * c.px)
@@ -230,7 +231,7 @@ def hair(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
     """Hair above the hairline, with its shadow on the forehead."""
     i, s = face.identity, face.scene
     u, v = head.u, head.v
-    # How far the hair stands off the head, and how far down the sides it grows.
+    # How far the hair stands out from the head, and how far down the sides it grows.
     puff, sides = {"short": (0.06, 0.95), "long": (0.10, 1.9), "curly": (0.20, 0.75)}[i.hair_style]
     curls = 1.0 if i.hair_style == "curly" else 0.0
 
@@ -250,5 +251,5 @@ def hair(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
 
 
 def on_head(c: Canvas, head: Head) -> np.ndarray:
-    """v on the head, carried on into the picture plane around it, where hair and hats stand out."""
+    """v on the head, continued around it in the picture plane, where hair and hats stand out."""
     return np.where(head.radius < 1, head.v, head.chin_y - 0.10)

@@ -1,7 +1,7 @@
-"""Who is in a drawn picture, with what expression, and how it was photographed.
+"""Sample who is in a drawn picture, with what expression, and how they are photographed.
 
 Only ``Expression`` depends on the label; ``Identity`` and ``Scene`` come from one distribution for both
-classes, so that nothing but the expression tells them apart. Expressions are sets of action units (AU) of
+classes, so that nothing but the expression distinguishes them. Expressions are sets of action units (AU) of
 the Facial Action Coding System (Ekman and Friesen 1978): AU6 and AU12 make a happy face, AU1, AU4 and
 AU15 a sad one (their EMFACS table).
 
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# From pale to dark; a person's skin lies between two neighbours.
+# From pale to dark; a person's skin is a blend of two neighbours.
 SKIN = np.array([
     [255, 224, 200], [241, 199, 164], [224, 172, 128], [198, 140, 96],
     [157, 104, 68], [120, 76, 50], [86, 54, 38], [60, 38, 28],
 ]) / 255  # fmt: skip
-# Black and browns (the first three, the commonest), blonds, red, greys.
+# Black and browns (the first three, the most common), blonds, red, greys.
 HAIR = np.array([
     [16, 13, 12], [38, 26, 20], [74, 46, 30], [118, 78, 46], [176, 134, 84],
     [214, 184, 132], [150, 62, 34], [150, 148, 146], [216, 214, 210],
@@ -30,7 +30,7 @@ IRIS = np.array([[52, 32, 20], [84, 54, 30], [90, 110, 70], [86, 124, 152], [112
 
 @dataclass
 class Expression:
-    """Action units, each from 0 (absent) to 1 (as strong as a face shows)."""
+    """Action units, each from 0 (absent) to 1 (as strong as a face can show it)."""
 
     au1: float = 0.0  # inner brow raiser
     au2: float = 0.0  # outer brow raiser
@@ -101,11 +101,11 @@ class Scene:
     yaw: float
     pitch: float
     roll: float
-    scale: float  # one face unit, in picture sides
-    centre: tuple[float, float]  # of the head, in picture sides
+    scale: float  # one face unit, as a share of the picture's side
+    centre: tuple[float, float]  # of the head, as shares of the picture's width and height
     aspect: float
     light: tuple[float, float, float]  # unit vector towards the main light
-    fill: tuple[float, float, float]  # unit vector towards the second one
+    fill: tuple[float, float, float]  # unit vector towards the fill light
     fill_power: float
     ambient: float
     warmth: float
@@ -115,13 +115,13 @@ class Scene:
     shirt: np.ndarray
     exposure: float
     contrast: float
-    blur: float  # pixels of standard deviation at a size of 128
-    low_res: float  # below 1: taken with fewer pixels and enlarged
+    blur: float  # standard deviation in pixels, in a picture of 128 x 128
+    low_res: float  # below 1: taken at a lower resolution and enlarged
     noise: float
-    jpeg: int  # quality; 95 and above: never compressed
+    jpeg: int  # quality; 95 and above: not compressed
     occluder: float  # how far a hand reaches into the picture; 0: none
     grey: bool
-    seed: int  # of textures, clutter and noise
+    seed: int  # for textures, clutter and noise
 
 
 @dataclass(frozen=True)
@@ -140,14 +140,14 @@ def sample_face(
     tightness: float,
     pose: float,
 ) -> Face:
-    """A random face of class ``label``. The settings are those of params.yaml, group generate."""
+    """A random face of class ``label``. The keywords are settings of ``generate`` in params.yaml."""
     identity = sample_identity(rng)
     expression = sample_expression(label, rng, min_expression)
     return Face(identity, expression, sample_scene(rng, roughness, tightness, pose))
 
 
 def sample_expression(label: str, rng: np.random.Generator, min_expression: float) -> Expression:
-    """The action units of ``label`` at a random strength, amid slight ones that mean nothing."""
+    """The action units of ``label`` at a random strength, along with weak ones unrelated to the label."""
     uniform, normal, chance = rng.uniform, rng.normal, rng.random
     if label == "happy":
         strength = min_expression + (1 - min_expression) * rng.beta(1.6, 1.1)
@@ -170,7 +170,7 @@ def sample_expression(label: str, rng: np.random.Generator, min_expression: floa
         e.teeth = uniform(0.5, 1)
         return e
 
-    # Sadness shows in mouth, brows and lids; each carries a random share of it.
+    # Sadness shows in the mouth, brows and lids; each takes a random share of it.
     mouth, brows, lids = (clip(strength * (0.2 + 1.6 * share)) for share in rng.dirichlet([1.3, 1.0, 0.6]))
     e.au15 = mouth * (1.0 if chance() < 0.8 else uniform(0, 0.3))
     e.au1 = brows
@@ -195,7 +195,7 @@ def sample_identity(rng: np.random.Generator) -> Identity:
     hair = HAIR[rng.integers(0, 3 if chance() < 0.35 + 0.09 * darkness else 9)] * uniform(0.8, 1.2)
     iris = IRIS[rng.integers(0, 2 if darkness > 3 else 5)] * uniform(0.8, 1.2)
     lip = skin * (uniform(0.80, 1.05), uniform(0.50, 0.80), uniform(0.52, 0.82))
-    if chance() >= 0.75:  # painted
+    if chance() >= 0.75:  # lipstick
         lip = (0.4 + 0.6 * skin) * (uniform(0.5, 0.8), uniform(0.05, 0.3), uniform(0.1, 0.35))
     i = Identity(
         skin=colour(complexion),
@@ -246,7 +246,7 @@ def sample_scene(rng: np.random.Generator, roughness: float, tightness: float, p
     scale = (1 - tightness) * uniform(0.36, 0.44) + tightness * uniform(0.46, 0.62)
     centre = (0.5 + normal(0, 0.025), 0.5 - 0.09 * tightness + normal(0, 0.03))
     aspect = math.exp(normal(0, 0.05))
-    # The main light mostly from above and before the face, the fill from the other side.
+    # The main light is mostly above and in front of the face, the fill light on the other side.
     azimuth, elevation = normal(0, 0.7), uniform(-1.1, 0.25)
     flat = math.cos(elevation)
     light = (math.sin(azimuth) * flat, math.sin(elevation), math.cos(azimuth) * flat)

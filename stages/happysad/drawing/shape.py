@@ -1,8 +1,11 @@
 """The geometry of a drawn face: an ellipsoid head hit by rays, the curves of its mouth, a height field.
 
-Arrays are float32, one value per pixel. Two systems of coordinates, in face units: (x, y) in the picture
-plane, upright with the head; (u, v) on the head, which follow it as it turns. Both have their origin
-between the eyes, x and u to the right, y and v down; ``across`` is |u|, since most of a face is symmetrical.
+Arrays hold one value per pixel, in float64: NumPy's exp, sin and power differ from processor to processor in
+the last bit of a result, and in float32 that is enough to change some of the finished pixels.
+
+There are two coordinate systems, in face units: (x, y) in the picture plane, upright with the head; (u, v) on
+the head, turning with it. Both have their origin between the eyes, x and u pointing right, y and v down;
+``across`` is |u|, since most of a face is symmetrical.
 """
 
 import math
@@ -16,7 +19,7 @@ from happysad.drawing.sampling import Face, Scene
 
 @dataclass(frozen=True)
 class Canvas:
-    """The picture plane, and the two noises that every texture is made of."""
+    """The picture plane, and the two kinds of noise that all textures are made of."""
 
     size: int  # pixels
     px: float  # one pixel, in face units
@@ -30,7 +33,7 @@ class Canvas:
 @dataclass(frozen=True)
 class Head:
     mask: np.ndarray  # 1 where the ray hits the head
-    radius: np.ndarray  # distance of the ray from the head's centre, 1 at the outline
+    radius: np.ndarray  # distance of the ray from the centre of the head, 1 at the outline
     u: np.ndarray
     v: np.ndarray
     across: np.ndarray  # |u|
@@ -53,7 +56,7 @@ class Mouth:
     lower: np.ndarray
     between: np.ndarray  # 1 between the corners
     lips: np.ndarray  # 1 on the lips
-    inside: np.ndarray | None  # 1 where one looks in; None where it is shut
+    inside: np.ndarray | None  # 1 where the mouth is open; None if it is shut
 
 
 def bell(x: np.ndarray, centre: float, width: float) -> np.ndarray:
@@ -72,7 +75,7 @@ def ramp(x: np.ndarray, width: float) -> np.ndarray:
 
 @cache
 def clouds(power: float) -> np.ndarray:
-    """1/f**power noise of zero mean and unit spread, of 1024 x 1024."""
+    """1/f**power noise with zero mean and unit standard deviation, 1024 x 1024."""
     noise = np.random.default_rng(7).normal(size=(1024, 1024))
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(1024), np.fft.fftfreq(1024)))
     noise = np.fft.ifft2(np.fft.fft2(noise) / np.maximum(frequency, 1 / 200) ** power).real
@@ -80,7 +83,7 @@ def clouds(power: float) -> np.ndarray:
 
 
 def cloud(rng: np.random.Generator, size: int, power: float) -> np.ndarray:
-    """A random crop of ``clouds``, perhaps mirrored."""
+    """A random crop of ``clouds``, mirrored at random."""
     top, left = rng.integers(0, max(1, 1024 - size), 2)
     crop = clouds(power)[top : top + size, left : left + size]
     return crop[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
@@ -105,7 +108,7 @@ def canvas(scene: Scene, size: int) -> Canvas:
 
 
 def head_shape(face: Face, c: Canvas) -> Head:
-    """Where each pixel's ray hits the head. The head is an ellipsoid whose jaw tapers."""
+    """Where each pixel's ray hits the head. The head is an ellipsoid that tapers towards the chin."""
     i, s = face.identity, face.scene
     chin_y = c.y - face.expression.jaw_drop * ramp(c.y - 0.55, 0.5)
     taper = 1 + 0.10 * bell(chin_y, 0.72, 0.38) - i.jaw * np.clip(chin_y - 0.1, 0, 1.2) ** 1.6
@@ -183,7 +186,7 @@ def cheek_height(face: Face) -> float:
 
 
 def height_field(face: Face, c: Canvas, head: Head, mouth: Mouth) -> np.ndarray:
-    """How far the skin stands out of the ellipsoid."""
+    """How far the skin rises above the ellipsoid."""
     return _features(face, head, mouth) + _folds(face, c, head, mouth)
 
 
@@ -211,7 +214,7 @@ def _features(face: Face, head: Head, mouth: Mouth) -> np.ndarray:
     h += 0.038 * bump(mouth.along, lower, 0, 0, 1, 1) * mouth.between
     h -= 0.012 * bump(u, v, 0, tip + 0.12, 0.022, 0.06)
 
-    # What pulled corners do: dimples, marionette lines, bunched cheeks.
+    # Where the corners of the mouth are pulled: dimples, marionette lines, bunched cheeks.
     up, down, corner = e.au12, e.au15, mouth.corner_v
     h -= (0.02 + 0.05 * up + 0.025 * down) * bump(across, v, mouth.width * 1.05, corner, 0.04, 0.045)
     h -= (0.03 * down + 0.01 * i.age) * bump(across, v, mouth.width * 1.08, corner + 0.09, 0.035, 0.08)
@@ -244,7 +247,7 @@ def _folds(face: Face, c: Canvas, head: Head, mouth: Mouth) -> np.ndarray:
     bag = bump(across, v - 0.15 * (across - i.eye_gap), i.eye_gap, bag_v, 0.15, 0.018)
     h -= (0.015 * e.au6 + 0.006 * i.age) * bag
 
-    # Crow's feet, a fan of lines about a point inside the eye.
+    # Crow's feet, a fan of lines around a point inside the eye.
     feet = 0.007 * (e.au6 + 0.4 * i.age * up) * bump(across, v, i.eye_gap + 0.23, i.eye_y + 0.02, 0.07, 0.08)
     h += feet * np.sin((v - i.eye_y) / np.maximum(across - i.eye_gap + 0.12, 0.02) * 14)
 
