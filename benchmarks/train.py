@@ -126,7 +126,7 @@ def decode(folder: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
     for label, name in enumerate(CLASSES):
         for file in sorted((folder / name).iterdir()):
             try:
-                pictures.append(images.decode(file, size))
+                pictures.append(images.decode(file, size, max_megapixels=64))
             except images.Unusable:
                 continue
             labels.append(label)

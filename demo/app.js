@@ -1,6 +1,6 @@
-// Takes pictures, asks worker.js for their scores, shows the answers.
+// Takes pictures, has worker.js score them, and shows the predictions.
 
-const PAUSE = 250; // milliseconds between two answers about the webcam
+const PAUSE = 250; // milliseconds between two predictions for the webcam
 
 const find = (selector, within = document) => within.querySelector(selector);
 const [examples, live, results] = [find("#examples"), find("#live"), find("#results")];
@@ -9,9 +9,9 @@ const [video, webcam] = [find("video"), find("#webcam")];
 const about = await (await fetch("about.json")).json();
 document.documentElement.style.setProperty("--threshold", about.threshold);
 find("#threshold").textContent = Number(about.threshold).toFixed(2);
-find("#about").textContent = `happysad ${about.version}, training pictures ${about.training_data.slice(0, 19)}`;
+find("#about").textContent = `happysad ${about.version}, training data ${about.training_data.slice(0, 19)}`;
 
-// A worker with an address would follow rules of its own; one made here keeps to the page's, see index.html.
+// A worker from a blob obeys the page's security policy (see index.html); one from a URL has a policy of its own.
 const code = `import ${JSON.stringify(new URL("worker.js", location).href)}`;
 const worker = new Worker(URL.createObjectURL(new Blob([code], { type: "text/javascript" })), { type: "module" });
 worker.onerror = () => complain("The model could not be loaded. Reload the page.");
@@ -35,7 +35,7 @@ find("#clear").onclick = () => {
   find("ol").replaceChildren();
   results.hidden = true;
 };
-webcam.hidden = !navigator.mediaDevices; // a page that came by plain http from elsewhere has no camera
+webcam.hidden = !navigator.mediaDevices; // a page served over plain http by another host gets no camera
 webcam.onclick = () => (video.srcObject ? stop() : watch());
 live.append(blank());
 find(".label", live).ariaLive = "polite";
@@ -43,7 +43,7 @@ showExamples();
 
 let queue = Promise.resolve();
 
-/** Answer files one after another, the newest lot on top. */
+/** Classify files one after another; the latest batch goes on top. */
 function add(files) {
   if (!files.length) return;
   const items = files.map((file) => {
@@ -56,12 +56,12 @@ function add(files) {
   find("ol").prepend(...items);
   results.hidden = false;
   items[0].scrollIntoView({ block: "nearest" });
-  find("[role=status]").textContent = "Looking …";
-  for (const [i, file] of files.entries()) queue = queue.then(() => answer(file, items[i]));
+  find("[role=status]").textContent = "Working …";
+  for (const [i, file] of files.entries()) queue = queue.then(() => classify(file, items[i]));
   queue = queue.then(summarise);
 }
 
-async function answer(file, item) {
+async function classify(file, item) {
   try {
     const { score, thumbnail } = await ask(file);
     const canvas = find("canvas", item);
@@ -76,39 +76,40 @@ async function answer(file, item) {
   }
 }
 
-/** Ask for the score, the probability of happy, and a thumbnail of a File or ImageBitmap. */
+/** Ask the worker for the score of a File or ImageBitmap, the probability of happy, and for a thumbnail. */
 function ask(picture) {
   const { port1, port2 } = new MessageChannel();
-  worker.postMessage({ picture, reply: port2 }, [port2]);
+  worker.postMessage({ picture, maxMegapixels: Number(about.max_megapixels), reply: port2 }, [port2]);
   return new Promise((resolve, reject) => {
     port1.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data));
   });
 }
 
 function blank() {
-  return find("#answer").content.cloneNode(true);
+  return find("#prediction").content.cloneNode(true);
 }
 
 function show(score, place) {
   const label = about.classes.split(",")[Number(score >= about.threshold)];
-  const answer = find(".answer", place);
-  answer.style.setProperty("--score", score);
-  answer.dataset.label = label;
-  if (find(".label", answer).textContent !== label) find(".label", answer).textContent = label; // else read out anew
-  find(".score", answer).value = score;
-  find(".score", answer).textContent = score.toFixed(2);
+  const prediction = find(".prediction", place);
+  prediction.style.setProperty("--score", score);
+  prediction.dataset.label = label;
+  const text = find(".label", prediction);
+  if (text.textContent !== label) text.textContent = label; // or screen readers would repeat it
+  find(".score", prediction).value = score;
+  find(".score", prediction).textContent = score.toFixed(2);
 }
 
 function summarise() {
   const count = (selector) => results.querySelectorAll(selector).length;
-  const failed = count(".failed") ? `, ${count(".failed")} not readable` : "";
+  const failed = count(".failed") ? `, ${count(".failed")} could not be read` : "";
   find("[role=status]").textContent = `${count("[data-label=happy]")} happy, ${count("[data-label=sad]")} sad${failed}`;
 }
 
-/** Answer about the middle square of the webcam's picture, again and again. */
+/** Classify the central square of the webcam's picture, again and again. */
 async function watch() {
   complain("");
-  webcam.disabled = true; // or a second click would start a second stream, which nothing stops
+  webcam.disabled = true; // a second click would start a second stream, which nothing would stop
   try {
     const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
     video.srcObject = stream;
@@ -128,10 +129,10 @@ async function watch() {
   } catch (error) {
     stop();
     const reasons = {
-      NotAllowedError: "The browser may not use the camera. Allow it beside the page's address, then try again.",
-      NotFoundError: "There is no camera here.",
+      NotAllowedError: "The browser has no permission to use the camera. Grant it in the address bar, then try again.",
+      NotFoundError: "No camera was found.",
     };
-    complain(reasons[error.name] ?? `The camera does not work: ${error.message}`);
+    complain(reasons[error.name] ?? `The camera failed: ${error.message}`);
   }
 }
 

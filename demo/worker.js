@@ -1,27 +1,26 @@
-// Decodes and scores pictures beside the page, so that a large one does not freeze it.
+// Decodes and scores pictures off the main thread, so that a large one does not freeze the page.
 
 import { env, InferenceSession, Tensor } from "./ort.wasm.bundle.min.mjs";
 
-const MAX_MEGAPIXELS = 64; // as stages/predict.py
-const THUMBNAIL = 320; // pixels of the longer side
-const STRIP = 256; // rows read at a time: Safari's canvas holds no more than 16 megapixels
+const THUMBNAIL = 320; // pixels, longer side
+const STRIP = 256; // rows read at a time, since a canvas in Safari holds at most 16 megapixels
 
-env.wasm.numThreads = 1; // more need headers that a plain static host does not send
+env.wasm.numThreads = 1; // more threads need headers that a plain static host does not send
 const session = InferenceSession.create(new URL("model.onnx", import.meta.url).href);
-session.catch(() => {}); // told to each picture that asks for its score
+session.catch(() => {}); // reported with each picture instead
 
 let last = Promise.resolve();
 
-onmessage = ({ data: { picture, reply } }) => {
-  last = last.then(() => answer(picture)).then(
-    (answer) => reply.postMessage(answer, [answer.thumbnail]),
+onmessage = ({ data: { picture, maxMegapixels, reply } }) => {
+  last = last.then(() => classify(picture, maxMegapixels)).then(
+    (result) => reply.postMessage(result, [result.thumbnail]),
     (error) => reply.postMessage({ error: error.message }),
   );
 };
 
-/** The score, the probability of happy, and a thumbnail of a File or ImageBitmap. */
-async function answer(picture) {
-  const bitmap = await decode(picture);
+/** The score of a File or ImageBitmap, the probability of happy, and a thumbnail. */
+async function classify(picture, maxMegapixels) {
+  const bitmap = await decode(picture, maxMegapixels);
   const { width, height } = bitmap;
   const scale = Math.min(1, THUMBNAIL / Math.max(width, height));
   const thumbnail = await createImageBitmap(bitmap, {
@@ -36,18 +35,18 @@ async function answer(picture) {
 }
 
 /** The upright picture, its colours as stored. */
-async function decode(picture) {
+async function decode(picture, maxMegapixels) {
   const options = { imageOrientation: "from-image", colorSpaceConversion: "none" };
   const bitmap = await createImageBitmap(picture, options).catch(() => {
-    throw new Error("this browser cannot read it as a picture");
+    throw new Error("not a picture that this browser can read");
   });
-  if (bitmap.width * bitmap.height > MAX_MEGAPIXELS * 1e6) {
-    throw new Error(`larger than ${MAX_MEGAPIXELS} megapixels`);
+  if (bitmap.width * bitmap.height > maxMegapixels * 1e6) {
+    throw new Error(`larger than ${maxMegapixels} megapixels`);
   }
   return bitmap;
 }
 
-/** The pixels as stages/predict.py reads them: R, G, B, row by row, alpha laid on white. */
+/** The pixels as stages/predict.py reads them: R, G, B, row by row, transparency over white. */
 function rgb(bitmap) {
   const { width, height } = bitmap;
   const pixels = new Uint8Array(width * height * 3);

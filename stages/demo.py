@@ -9,7 +9,8 @@ from happysad import CLASSES
 from happysad.common import params
 from happysad.common.cli import run
 from happysad.common.errors import UserError
-from happysad.common.files import read_csv, replacing, write_json
+from happysad.common.files import replacing, write_json
+from happysad.common.tables import read_csv
 
 PAGE = Path(__file__).resolve().parents[1] / "demo"
 RUNTIME = PAGE / "node_modules/onnxruntime-web/dist"
@@ -21,16 +22,18 @@ EXAMPLES = 4  # of each class
 
 
 def main(root: Path) -> None:
-    model = root / "models/export/model.onnx"
-    if not model.exists():
-        raise UserError(f"{model} is missing: run `dvc repro`")
+    settings = params.load(root)
+    model, manifest = root / "models/export/model.onnx", root / "data/prepared/manifest.csv"
+    source = root / settings.source
+    for path in (model, manifest, source) if settings.source_is_built_in else (model,):
+        if not path.exists():
+            raise UserError(f"{path} is missing: run `dvc repro`")
     if not RUNTIME.exists():
         raise UserError(f"{RUNTIME} is missing: run `npm ci --prefix demo`")
-    source = root / params.load(root).source
+    examples = choose_examples(manifest) if settings.source_is_built_in else []  # photos stay private
     with replacing(root / "demo/site") as site:
         for file in (*FILES, model):
             shutil.copy(file, site)
-        examples = find_examples(root) if source == root / "data/generated" else []  # photos stay private
         for example in examples:
             (site / "examples" / example).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / example, site / "examples" / example)
@@ -38,10 +41,11 @@ def main(root: Path) -> None:
         write_json(site / "about.json", about | {"examples": examples})
 
 
-def find_examples(root: Path) -> list[str]:
-    """Test pictures, sad and happy in turn, as paths below the source: the model has not learnt from them."""
-    rows = [row for row in read_csv(root / "data/prepared/manifest.csv") if row["split"] == "test"]
-    by_class = [[row["path"] for row in rows if row["label"] == label][:EXAMPLES] for label in CLASSES]
+def choose_examples(manifest: Path) -> list[str]:
+    """Paths of test pictures, relative to the source, sad and happy in turn: the model was not trained on them."""
+    rows = read_csv(manifest)
+    test = rows[rows["split"] == "test"]
+    by_class = [test["path"][test["label"] == label][:EXAMPLES] for label in CLASSES]
     return [path for pair in zip(*by_class, strict=False) for path in pair]
 
 

@@ -1,4 +1,4 @@
-"""The demo page in headless Chromium: it answers as predict does, and nothing leaves the computer."""
+"""The demo page in headless Chromium: it predicts as predict.py does, and nothing leaves the computer."""
 
 import json
 import re
@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT, draw
+from conftest import PROJECT, draw, make_project
 from PIL import Image, ImageCms
 from playwright.sync_api import Page, expect, sync_playwright
 
 import demo
 from happysad.common.errors import UserError
-from happysad.common.files import read_csv
+from happysad.common.tables import read_csv
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 in_chromium = pytest.mark.skipif(
@@ -43,7 +43,7 @@ def browser():
 
 @pytest.fixture
 def page(address, browser) -> Iterator[Page]:
-    """The page, loaded anew; at the end, nothing may have gone wrong or to another address."""
+    """The page, freshly loaded; afterwards, there must be no error and no request to another host."""
     page = browser.new_page()
     complaints, requests = [], []
     page.on("console", lambda message: complaints.append(message.text))
@@ -54,13 +54,13 @@ def page(address, browser) -> Iterator[Page]:
     yield page
     page.context.close()
     assert complaints == []
-    assert f"{address}model.onnx" in requests  # so what the worker asks for is seen
+    assert f"{address}model.onnx" in requests  # so requests of the worker are seen
     assert {url.removeprefix("blob:")[: len(address)] for url in requests} == {address}
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory) -> Path:
-    """Ten pictures that are easy to read wrongly."""
+    """Ten pictures that are easy to decode wrongly."""
     folder = tmp_path_factory.mktemp("pictures")
     transparent = draw(0, 90, 120)
     transparent.putalpha(Image.radial_gradient("L").resize(transparent.size))
@@ -82,23 +82,37 @@ def pictures(tmp_path_factory) -> Path:
 
 
 @in_chromium
-def test_the_page_answers_as_predict_does(page, pictures, finished):
+def test_the_page_predicts_as_predict_does(page, pictures, finished):
     model = finished / "models/export/model_batch.onnx"
     command = [sys.executable, PROJECT / "stages/predict.py", "--json", "--model", model, pictures]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     expected = [json.loads(line) for line in printed.splitlines()]
     page.locator("input").set_input_files(sorted(pictures.iterdir()))
     expect(page.locator("ol [data-label]")).to_have_count(10, timeout=30_000)
-    for card, answer in zip(page.locator("ol > li").all(), expected, strict=True):
-        assert card.locator("p").text_content() == Path(answer["path"]).name
-        assert card.locator(".label").text_content() == answer["label"]
+    for card, prediction in zip(page.locator("ol > li").all(), expected, strict=True):
+        assert card.locator("p").text_content() == Path(prediction["path"]).name
+        assert card.locator(".label").text_content() == prediction["label"]
         score = float(card.locator(".score").get_attribute("value"))
-        assert score == pytest.approx(answer["score"], abs=1e-3)
+        assert score == pytest.approx(prediction["score"], abs=1e-3)
+
+
+@in_chromium
+def test_the_size_limit_is_the_models(page, tmp_path):
+    page.route(
+        "**/about.json",
+        lambda route: route.fulfill(json={**route.fetch().json(), "max_megapixels": "0.01"}),
+    )
+    page.reload()
+    draw(1, 101, 100).save(tmp_path / "large.png")
+    draw(1, 100, 100).save(tmp_path / "small.png")
+    page.locator("input").set_input_files([tmp_path / "large.png", tmp_path / "small.png"])
+    expect(page.locator("ol .failed")).to_have_text(["large.png: larger than 0.01 megapixels"])
+    expect(page.locator("ol [data-label]")).to_have_count(1)
 
 
 HAND_OVER = """([event, names]) => {
     const files = new DataTransfer();
-    for (const name of names) files.items.add(new File(["no picture"], name));
+    for (const name of names) files.items.add(new File(["not a picture"], name));
     document.dispatchEvent(event === "drop"
         ? new DragEvent(event, { dataTransfer: files }) : new ClipboardEvent(event, { clipboardData: files }));
 }"""
@@ -106,13 +120,15 @@ HAND_OVER = """([event, names]) => {
 
 @in_chromium
 @pytest.mark.parametrize("event", ["drop", "paste"])
-def test_a_bad_file_gets_a_line_and_the_next_one_its_answer(page, event):
+def test_a_bad_file_gets_a_message_and_the_next_one_its_label(page, event):
     page.evaluate(HAND_OVER, [event, ["notes.txt", "broken.jpg"]])
     expect(page.locator("ol .failed")).to_have_text(
-        [f"{name}: this browser cannot read it as a picture" for name in ("notes.txt", "broken.jpg")]
+        [f"{name}: not a picture that this browser can read" for name in ("notes.txt", "broken.jpg")]
     )
     page.locator("#examples button").first.press("Enter")
-    expect(page.get_by_role("status")).to_have_text(re.compile("(1 happy, 0|0 happy, 1) sad, 2 not readable"))
+    expect(page.get_by_role("status")).to_have_text(
+        re.compile("(1 happy, 0|0 happy, 1) sad, 2 could not be read")
+    )
     page.get_by_role("button", name="Clear").click()
     expect(page.locator("#results")).to_be_hidden()
 
@@ -120,7 +136,7 @@ def test_a_bad_file_gets_a_line_and_the_next_one_its_answer(page, event):
 @in_chromium
 def test_webcam(page):
     page.get_by_role("button", name="Use the webcam").click()
-    expect(page.get_by_role("alert")).to_contain_text("The browser may not use the camera")
+    expect(page.get_by_role("alert")).to_contain_text("The browser has no permission to use the camera")
     page.context.grant_permissions(["camera"])
     page.get_by_role("button", name="Use the webcam").click()
     score = page.locator("#live .score")
@@ -144,15 +160,19 @@ def test_nothing_can_be_sent_elsewhere(browser, address):
 
 
 def test_examples_are_test_pictures(finished):
-    rows = {row["path"]: row for row in read_csv(finished / "data/prepared/manifest.csv")}
-    examples = demo.find_examples(finished)
-    assert [rows[path]["label"] for path in examples] == ["sad", "happy"] * demo.EXAMPLES
-    assert {rows[path]["split"] for path in examples} == {"test"}
+    manifest = finished / "data/prepared/manifest.csv"
+    rows = read_csv(manifest).set_index("path").loc[demo.choose_examples(manifest)]
+    assert list(rows["label"]) == ["sad", "happy"] * demo.EXAMPLES
+    assert set(rows["split"]) == {"test"}
 
 
 def test_what_is_missing_is_named_and_nothing_written(finished, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"model\.onnx is missing: run `dvc repro`"):
-        demo.main(tmp_path)
+    make_project(tmp_path)
+    for name in ("models/export/model.onnx", "data/prepared/manifest.csv", "data/generated"):
+        with pytest.raises(UserError, match=rf"{tmp_path}/{name} is missing: run `dvc repro`"):
+            demo.main(tmp_path)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
     monkeypatch.setattr(demo, "RUNTIME", tmp_path / "absent")
     with pytest.raises(UserError, match=r"absent is missing: run `npm ci"):
         demo.main(finished)

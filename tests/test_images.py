@@ -20,7 +20,7 @@ def encode(picture: Image.Image, kind: str, **options) -> bytes:
 
 
 def close(path, expected: Image.Image, levels: float) -> bool:
-    picture, _ = images.read(path)
+    picture, _ = images.read(path, 64)
     difference = np.abs(np.asarray(picture, float) - np.asarray(expected, float))
     return picture.mode == "RGB" and difference.mean() <= levels
 
@@ -44,7 +44,7 @@ def close(path, expected: Image.Image, levels: float) -> bool:
 def test_readable_whatever_the_name(tmp_path, name, kind, levels):
     (tmp_path / name).write_bytes(encode(draw(1), kind))
     assert close(tmp_path / name, draw(1), levels)
-    assert images.read(tmp_path / name)[1] == kind
+    assert images.read(tmp_path / name, 64)[1] == kind
 
 
 def test_exif_orientation_is_applied(tmp_path):
@@ -126,7 +126,7 @@ JPEG, PNG = encode(draw(1), "JPEG", quality=90), encode(draw(1), "PNG")
 def test_rejected_with_a_reason(tmp_path, content, reason, text):
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(images.Unusable) as error:
-        images.read(tmp_path / "a.jpg")
+        images.read(tmp_path / "a.jpg", 64)
     assert error.value.reason == reason
     assert text in str(error.value)
     assert "\n" not in str(error.value)
@@ -137,7 +137,7 @@ def test_no_regular_file(tmp_path):
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     for name in ("fifo.jpg", "loop.jpg", "missing.jpg", "."):
         with pytest.raises(images.Unusable) as error:
-            images.read(tmp_path / name)
+            images.read(tmp_path / name, 64)
         assert error.value.reason == "unreadable"
 
 
@@ -150,7 +150,7 @@ def test_unusable_survives_the_way_back_from_a_worker():
 
 def test_decode_is_the_squashed_picture(tmp_path):
     (tmp_path / "a.png").write_bytes(PNG)
-    pixels = images.decode(tmp_path / "a.png", 24)
+    pixels = images.decode(tmp_path / "a.png", 24, 64)
     assert pixels.shape == (24, 24, 3)
     assert pixels.dtype == np.uint8
     assert np.array_equal(pixels, draw(1).resize((24, 24), Image.Resampling.BILINEAR))

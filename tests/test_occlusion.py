@@ -36,7 +36,7 @@ def test_overlay_is_orange_for_happy_and_blue_for_sad():
 
 
 def test_explain_draws_pictures_of_any_shape():
-    blind = Classifier(lambda picture: 0.5, ["sad", "happy"], 32, 0.5)
+    blind = Classifier(lambda picture: 0.5, image_size=32, max_megapixels=64, threshold=0.5)
     for size in ((1, 1), (900, 1), (2, 700), (300, 200)):
         page = occlusion.explain(blind, Image.new("RGB", size, "red"), "happy", "a.jpg")
         assert page.width >= 2 and page.height > occlusion.HEIGHT

@@ -1,5 +1,6 @@
 """The command line of predict, as a user types it."""
 
+import csv
 import json
 import os
 import pty
@@ -10,19 +11,20 @@ import sys
 import termios
 from pathlib import Path
 
+import onnx
 import pytest
 from conftest import PROJECT, draw
 from PIL import Image
 
 from happysad import CLASSES
-from happysad.common.files import read_csv
+from happysad.common.tables import read_csv
 
 PREDICT = PROJECT / "stages/predict.py"
 
 
 @pytest.fixture(scope="module")
 def folder(finished, tmp_path_factory) -> Path:
-    """Two pictures, one file that is none, one picture in a sub-folder, two that are passed over, and the model."""
+    """Two pictures, a broken one, one in a sub-folder, two hidden ones, and the model."""
     folder = tmp_path_factory.mktemp("pictures")
     (folder / "model.onnx").symlink_to(finished / "models/export/model_batch.onnx")
     (folder / "faces/more").mkdir(parents=True)
@@ -51,18 +53,18 @@ def predict(folder: Path, *arguments: str | Path, stdin: str = "") -> tuple[int,
     return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
 
 
-def answers(folder: Path, *arguments: str | Path, stdin: str = "") -> list[dict]:
+def predictions(folder: Path, *arguments: str | Path, stdin: str = "") -> list[dict]:
     return [json.loads(line) for line in predict(folder, "--json", *arguments, stdin=stdin)[1]]
 
 
 def test_one_picture(folder):
     status, out, err = predict(folder, "faces/a.jpg")
-    [answer] = answers(folder, "faces/a.jpg")
+    [found] = predictions(folder, "faces/a.jpg")
     assert (status, err) == (0, [])
-    assert out == [f"{answer['label']:<5}  {answer['score']:.2f}  faces/a.jpg"]
+    assert out == [f"{found['label']:<5}  {found['score']:.2f}  faces/a.jpg"]
 
 
-def test_a_broken_file_costs_one_line_and_the_others_are_answered(folder):
+def test_a_broken_file_gets_one_line_and_the_others_are_classified(folder):
     status, out, err = predict(folder, "faces/a.jpg", "faces/broken.jpg", "absent.jpg", "faces/b é.png")
     assert status == 1
     assert [line.split(maxsplit=2)[2] for line in out] == ["faces/a.jpg", "faces/b é.png"]
@@ -75,42 +77,51 @@ def test_a_broken_file_costs_one_line_and_the_others_are_answered(folder):
 def test_folders_patterns_and_lists(folder):
     paths = ["faces/a.jpg", "faces/b é.png", "faces/broken.jpg", "faces/more/c.webp"]
 
-    def asked(*arguments: str, **options) -> list[str]:
-        return [answer["path"] for answer in answers(folder, *arguments, **options)]
+    def classified(*arguments: str, **options) -> list[str]:
+        return [found["path"] for found in predictions(folder, *arguments, **options)]
 
-    assert asked("faces") == paths
-    assert asked("faces/*.jpg", "faces/m*") == [paths[0], *paths[2:]]
-    assert asked("faces/**") == paths
-    assert asked("-", stdin="faces/more/c.webp\r\n\nfaces/b é.png\n") == [paths[3], paths[1]]
-    assert asked("faces/.hidden.jpg") == ["faces/.hidden.jpg"]
+    assert classified("faces") == paths
+    assert classified("faces/*.jpg", "faces/m*") == [paths[0], *paths[2:]]
+    assert classified("faces/**") == paths
+    assert classified("-", stdin="faces/more/c.webp\r\n\nfaces/b é.png\n") == [paths[3], paths[1]]
+    assert classified("faces/.hidden.jpg") == ["faces/.hidden.jpg"]
 
 
 def test_json(folder):
-    good, bad = answers(folder, "faces/a.jpg", "faces/broken.jpg")
+    good, bad = predictions(folder, "faces/a.jpg", "faces/broken.jpg")
     assert set(good) == {"path", "label", "score", "threshold"}
     assert set(bad) == {"path", "error"}
     assert good["label"] == CLASSES[good["score"] >= good["threshold"]]
 
 
 def test_csv_has_what_json_has_and_is_there_whole_or_not_at_all(folder, tmp_path):
-    odd = folder / os.fsdecode(b"faces/caf\xe9, or\nnot.png")  # neither text nor a single line
+    odd = folder / os.fsdecode(b"faces/caf\xe9, or\nnot.png")  # neither valid text nor a single line
     draw(4).save(odd)
     try:
         assert predict(folder, odd)[1][0].endswith(os.fsdecode(b"faces/caf\xe9, or?not.png"))
         status, out, err = predict(folder, "faces", "--csv", tmp_path / "new/a.csv")
-        expected = answers(folder, "faces")
+        expected = predictions(folder, "faces")
     finally:
         odd.unlink()
     assert (status, out, len(err)) == (1, [], 1)
-    rows = read_csv(tmp_path / "new/a.csv")
-    assert [{k: v for k, v in row.items() if v} for row in rows] == [
-        {k: str(v) for k, v in answer.items()} for answer in expected
-    ]
+    with open(tmp_path / "new/a.csv", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+    assert rows == [{name: str(value) for name, value in row.items()} for row in expected]
     assert predict(folder, "-", "--csv", tmp_path / "b.csv")[0] == 2
     assert list(tmp_path.rglob("*.*")) == [tmp_path / "new/a.csv"]
 
 
-def test_copies_never_write_over_a_file_and_are_made_once(folder, tmp_path):
+def test_no_name_in_a_csv_is_a_formula(folder, tmp_path):
+    names = ["+1.jpg", "-1.jpg", "=1+1.jpg", "@SUM.jpg", "\t=1.jpg"]
+    for name in names:
+        draw(1).save(tmp_path / name)
+    predict(tmp_path, "*.jpg", "--model", folder / "model.onnx", "--csv", "a.csv")
+    paths = read_csv(tmp_path / "a.csv")["path"]
+    assert sorted(paths) == sorted(f"./{name}" for name in names)
+    assert all((tmp_path / path).exists() for path in paths)
+
+
+def test_copies_never_overwrite_a_file_and_are_made_once(folder, tmp_path):
     source = tmp_path / "photos"
     (source / "more").mkdir(parents=True)
     for seed, name in enumerate(("a.jpg", "b.jpg", "more/a.jpg")):
@@ -141,7 +152,7 @@ def test_copies_never_write_over_a_file_and_are_made_once(folder, tmp_path):
 def test_explain_draws_and_leaves_the_picture_alone(folder, tmp_path):
     assert predict(folder, "faces/a.jpg", "--explain", tmp_path / "new/why.png")[0] == 0
     page = Image.open(tmp_path / "new/why.png")
-    assert page.width > 2 * page.height * 0.8  # the two side by side
+    assert page.width > 2 * page.height * 0.8  # two pictures side by side
 
     picture = tmp_path / "a.png"
     draw(1).save(picture)
@@ -150,15 +161,41 @@ def test_explain_draws_and_leaves_the_picture_alone(folder, tmp_path):
     assert (status, len(err), picture.read_bytes()) == (2, 1, before)
 
 
+def with_metadata(folder: Path, path: Path, **metadata: str) -> Path:
+    """The model, saved to ``path`` with other metadata."""
+    model = onnx.load(folder / "model.onnx")
+    for entry in model.metadata_props:
+        entry.value = metadata.get(entry.key, entry.value)
+    onnx.save(model, path)
+    return path
+
+
+def test_a_model_cannot_name_a_folder_to_copy_to(folder, tmp_path):
+    model = with_metadata(folder, tmp_path / "hostile.onnx", classes="../x,../x")
+    status, out, err = predict(folder, "faces/a.jpg", "--model", model, "--copy-to", tmp_path / "sorted")
+    assert (status, out) == (2, [])
+    assert "hostile.onnx is not a model that stages/export.py wrote" in err[0]
+    assert list(tmp_path.iterdir()) == [model]
+
+
+def test_the_size_limit_is_the_models(folder, tmp_path):
+    model = with_metadata(folder, tmp_path / "small.onnx", max_megapixels="0.003")
+    [found] = predictions(folder, "faces/a.jpg", "--model", model)  # 64 x 48 pixels
+    assert found["error"] == "too_large: 64 x 48 pixels are more than 0.003 megapixels"
+
+
 def test_threshold(folder):
-    assert [answers(folder, "faces/a.jpg", "--threshold", x)[0]["label"] for x in "01"] == ["happy", "sad"]
+    assert [predictions(folder, "faces/a.jpg", "--threshold", x)[0]["label"] for x in "01"] == [
+        "happy",
+        "sad",
+    ]
 
 
 def test_every_exported_file_gives_the_same_scores(folder, finished):
-    expected = [answer.get("score") for answer in answers(folder, "faces")]
+    expected = [found.get("score") for found in predictions(folder, "faces")]
     for name, tolerance in {"model.onnx": 1e-6, "model.tflite": 1e-5, "model_int8.tflite": 0.05}.items():
-        found = answers(folder, "faces", "--model", finished / "models/export" / name)
-        assert [answer.get("score") for answer in found] == pytest.approx(expected, abs=tolerance)
+        rows = predictions(folder, "faces", "--model", finished / "models/export" / name)
+        assert [row.get("score") for row in rows] == pytest.approx(expected, abs=tolerance)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +206,7 @@ def test_every_exported_file_gives_the_same_scores(folder, finished):
         (["--csv", "faces/a.jpg", "faces/more/c.webp"], "--csv must name a .csv file, not faces/a.jpg"),
         (["--explain", "faces/a.jpg", "faces/more/c.webp"], "--explain must name a .png file"),
         (["--explain", "why.png", "faces"], "--explain takes one picture"),
-        (["--model", "absent.onnx", "faces/a.jpg"], "no model at absent.onnx: run dvc repro first"),
+        (["--model", "absent.onnx", "faces/a.jpg"], "no model at absent.onnx: run `dvc repro`"),
         (["--model", "faces/broken.jpg", "faces/a.jpg"], "faces/broken.jpg is not a model"),
         (["empty"], "no files in empty"),
     ],
@@ -178,15 +215,15 @@ def test_what_cannot_be_done_is_one_line_and_status_2(folder, arguments, message
     (folder / "empty").mkdir(exist_ok=True)
     status, out, err = predict(folder, *arguments)
     assert (status, out, len(err)) == (2, [], 1)
-    assert message in err[0]
+    assert err[0].startswith("error: ") and message in err[0]
 
 
 def test_a_score_does_not_depend_on_the_files_around_it(folder):
-    together = {answer["path"]: answer for answer in answers(folder, "faces")}
-    assert answers(folder, "faces/more/c.webp") == [together["faces/more/c.webp"]]
+    together = {found["path"]: found for found in predictions(folder, "faces")}
+    assert predictions(folder, "faces/more/c.webp") == [together["faces/more/c.webp"]]
 
 
-def test_a_reader_that_leaves_is_no_error(folder):
+def test_a_closed_pipe_is_no_error(folder):
     many = ["faces/a.jpg"] * 600
     command = [sys.executable, PREDICT, "--model", "model.onnx", *many]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
@@ -224,7 +261,7 @@ def test_the_examples_of_help_work_as_printed(finished, tmp_path):
         done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode in (0, 1), done.stderr  # a broken file is planted among the faces
         assert "No such file" not in done.stderr
-    assert {f.name for f in tmp_path.iterdir()} == {"data", "answers.csv", "sorted", "why.png"}
+    assert {f.name for f in tmp_path.iterdir()} == {"data", "predictions.csv", "sorted", "why.png"}
 
 
 def test_it_needs_neither_the_training_libraries_nor_100_MB(folder):

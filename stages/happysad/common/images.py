@@ -29,7 +29,7 @@ class Unusable(UserError):
         return self.args[1]
 
 
-def read(path: Path, max_megapixels: float = 64) -> tuple[Image.Image, str]:
+def read(path: Path, max_megapixels: float) -> tuple[Image.Image, str]:
     """Decode one file at full size.
 
     Returns the RGB picture, turned as its EXIF orientation says, and its format, such as "JPEG". Alpha
@@ -65,7 +65,7 @@ def squash(picture: Image.Image, image_size: int) -> np.ndarray:
     return np.asarray(narrow.resize((image_size, image_size), Image.Resampling.BILINEAR))
 
 
-def decode(path: Path, image_size: int, max_megapixels: float = 64) -> np.ndarray:
+def decode(path: Path, image_size: int, max_megapixels: float) -> np.ndarray:
     """``squash`` of ``read``: what prepare stores and predict feeds to the model. Raises Unusable."""
     return squash(read(path, max_megapixels)[0], image_size)
 

@@ -121,6 +121,11 @@ class Params:
     crossvalidate: Crossvalidate
     export: Export
 
+    @property
+    def source_is_built_in(self) -> bool:
+        """Whether the pictures are those that generate draws, which anyone may see."""
+        return Path(self.source) == Path("data/generated")
+
 
 def load(root: Path) -> Params:
     """Read ``root``/params.yaml. Raises UserError that names the key of a missing, unknown or absurd value."""

@@ -1,1 +1,1 @@
-"""Behind export: the formats, and the model card."""
+"""The export stage: file formats, their comparison with the Keras model, and the model card."""

@@ -1,4 +1,4 @@
-"""The model card: stages/model_card.md, filled with what was measured."""
+"""The model card: model_card.md, filled in with what was measured."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -8,27 +8,31 @@ from pathlib import Path
 from string import Template
 
 import keras
+import pandas as pd
 
 from happysad import CLASSES
 from happysad.common import params
-from happysad.common.files import read_csv, read_json
+from happysad.common.files import read_json
+from happysad.common.tables import read_csv
 
 PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
-FRONT_MATTER = ("accuracy", "precision", "recall", "f1", "roc_auc")  # by the names of Hugging Face, and ours
+FRONT_MATTER = ("accuracy", "precision", "recall", "f1", "roc_auc")  # Hugging Face uses the same names
 
 
-def model_card(root: Path, classifier: keras.Model, metadata: dict[str, str], metrics: dict) -> str:
-    """Each figure comes from params.yaml, models/model.json, ``classifier``, or a file under metrics/.
+def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics: dict) -> str:
+    """Every figure comes from params.yaml, models/model.json, ``model``, or a file in metrics/.
 
-    ``metadata`` is what the exported files say about themselves, ``metrics`` what metrics/export.json holds.
+    ``metadata`` is that of the exported files, ``metrics`` the content of metrics/export.json.
     """
     settings = params.load(root)
     description = read_json(root / "models/model.json")
     test = read_json(root / "metrics/test.json")
     data = read_json(root / "metrics/data.json")
+    slices = read_csv(root / "metrics/slices.csv")
+    robustness = read_csv(root / "metrics/robustness.csv")
     source = (
         "faces drawn by the project itself, no photographs"
-        if settings.source == "data/generated"
+        if settings.source_is_built_in
         else f"pictures from a folder called {Path(settings.source).name}"
     )
     return Template(
@@ -38,7 +42,7 @@ def model_card(root: Path, classifier: keras.Model, metadata: dict[str, str], me
         negative=CLASSES[0],
         positive=CLASSES[1],
         source=source,
-        dataset=json.dumps(source, ensure_ascii=False),  # which is YAML, whatever the folder is called
+        dataset=json.dumps(source, ensure_ascii=False),  # valid YAML, whatever the folder is called
         front_matter_metrics="\n".join(
             f"    - {{type: {name}, value: {test[name]}}}" for name in FRONT_MATTER
         ),
@@ -48,8 +52,8 @@ def model_card(root: Path, classifier: keras.Model, metadata: dict[str, str], me
         splits=table(
             (name, *(data[name][label] for label in CLASSES)) for name in ("train", "validation", "test")
         ),
-        layers=", ".join(type(layer).__name__ for layer in classifier.layers[1:]),
-        weights=f"{classifier.count_params():,}",
+        layers=", ".join(type(layer).__name__ for layer in model.layers[1:]),
+        weights=f"{model.count_params():,}",
         training=", ".join(f"{name} {value}" for name, value in asdict(settings.train).items()),
         augmentation=", ".join(f"{name} {value}" for name, value in asdict(settings.augment).items()),
         epoch=description["epoch"],
@@ -57,14 +61,8 @@ def model_card(root: Path, classifier: keras.Model, metadata: dict[str, str], me
         slope=f"{description['calibration']['slope']:.3f}",
         intercept=f"{description['calibration']['intercept']:.3f}",
         figures=table(figures(test)),
-        slices=table(
-            (row["slice"], row["value"], row["n"], *accuracy(row), row["worse"])
-            for row in read_csv(root / "metrics/slices.csv")
-        ),
-        robustness=table(
-            (row["corruption"], row["setting"], *accuracy(row), f"{float(row['label_changes']):.3f}")
-            for row in read_csv(root / "metrics/robustness.csv")
-        ),
+        slices=table(rows(slices, "slice", "value", "n", "accuracy", "interval", "worse")),
+        robustness=table(rows(robustness, "corruption", "setting", "accuracy", "interval", "label_changes")),
         pictures=metrics["pictures"],
         files=table(
             (name, file["bytes"], f"{file['largest_difference']:.1g}", file["label_changes"])
@@ -75,19 +73,21 @@ def model_card(root: Path, classifier: keras.Model, metadata: dict[str, str], me
 
 
 def figures(test: dict) -> Iterator[tuple]:
-    """Name, value and interval of each figure in test.json."""
+    """Name, value and interval of each metric in test.json."""
     for name, value in test.items():
         if f"{name}_ci_low" in test:
-            yield name, f"{value:.3f}", f"{test[f'{name}_ci_low']:.3f} to {test[f'{name}_ci_high']:.3f}"
+            yield name, value, f"{test[f'{name}_ci_low']:.3f} to {test[f'{name}_ci_high']:.3f}"
         elif not name.endswith(("_ci_low", "_ci_high")):
-            yield name, value if isinstance(value, int) else f"{value:.3f}", ""
+            yield name, value, ""
 
 
-def accuracy(row: dict[str, str]) -> tuple[str, str]:
-    """Value and interval, of a row of a CSV."""
-    value, low, high = (float(row[f"accuracy{end}"]) for end in ("", "_ci_low", "_ci_high"))
-    return f"{value:.3f}", f"{low:.3f} to {high:.3f}"
+def rows(metrics: pd.DataFrame, *columns: str) -> Iterable[tuple]:
+    """These ``columns``, with the interval of accuracy as one of them."""
+    low, high = (metrics[f"accuracy_ci_{end}"].map("{:.3f}".format) for end in ("low", "high"))
+    return metrics.assign(interval=low + " to " + high)[[*columns]].itertuples(index=False)
 
 
 def table(rows: Iterable[tuple]) -> str:
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
+    """Lines of Markdown."""
+    cells = ([f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows)
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)

@@ -1,4 +1,4 @@
-"""The Keras model as ONNX: one graph for batches of resized pictures, one for a picture of any size."""
+"""The Keras model as ONNX: one graph for batches of resized pictures, one for a single picture of any size."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from happysad.export.serving import inference
 
 OPSET = 18  # the first whose Resize can antialias
 
-# What lies around the batch graph, whose tensors are called batch_... here. Resize does as Pillow's BILINEAR,
-# within one level of 255: exclude_outside renormalises at the border, which is up to 17 levels off without it.
+# Wraps the batch graph, whose tensors get the prefix batch_. Resize matches Pillow's BILINEAR to within one
+# level of 255: exclude_outside renormalises at the border, which is up to 17 levels off without it.
 ANY_SIZE = """
 <ir_version: {ir_version}, opset_import: ["": {opset}]>
 any_size (uint8[height, width, 3] picture) => (float[2] scores)
@@ -26,9 +26,18 @@ any_size (uint8[height, width, 3] picture) => (float[2] scores)
 """
 
 
-def batches(classifier: keras.Model) -> onnx.ModelProto:
+def write(model: keras.Model, metadata: dict[str, str], out: Path) -> None:
+    """Write ``out``/model_batch.onnx and ``out``/model.onnx, each with ``metadata``."""
+    size = model.input_shape[1]
+    batch_graph = batches(model)
+    save(batch_graph, metadata, out / "model_batch.onnx")
+    resizes = {"preprocessing": f"uint8 RGB, EXIF orientation applied; resized to {size}x{size} by the model"}
+    save(any_size(batch_graph, size), metadata | resizes, out / "model.onnx")
+
+
+def batches(model: keras.Model) -> onnx.ModelProto:
     """uint8 ``pictures`` (batch, size, size, 3) -> float32 ``scores`` (batch, 2)."""
-    serve = inference(classifier, None)
+    serve = inference(model, None)
     proto, _ = tf2onnx.convert.from_function(serve, serve.input_signature, opset=OPSET)
     name_tensors(proto.graph)
     proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
@@ -48,14 +57,14 @@ def any_size(batch_graph: onnx.ModelProto, size: int) -> onnx.ModelProto:
     return proto
 
 
-def write(proto: onnx.ModelProto, metadata: dict[str, str], path: Path) -> None:
+def save(proto: onnx.ModelProto, metadata: dict[str, str], path: Path) -> None:
     onnx.helper.set_model_props(proto, metadata)
     onnx.checker.check_model(proto, full_check=True)
     onnx.save(proto, path)
 
 
 def name_tensors(graph: onnx.GraphProto) -> None:
-    """Name tensors after their node: tf2onnx numbers them in the order of a set, new in each process."""
+    """Name tensors after their node: tf2onnx numbers them in the order of a set, which varies by process."""
     names = {tensor.name: tensor.name for tensor in (*graph.input, *graph.output)}
     for number, node in enumerate(graph.node):
         node.name = f"{node.op_type}_{number}"

@@ -1,4 +1,4 @@
-"""What every exported file computes: pictures in, two scores out."""
+"""What every exported file computes, from pictures to two scores; and the SavedModel, which is just that."""
 
 from pathlib import Path
 
@@ -6,19 +6,21 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from happysad.prediction.classifier import Score
+
 
 def inference(
-    classifier: keras.Model, batch: int | None, dtype: tf.DType = tf.uint8
+    model: keras.Model, batch: int | None, dtype: tf.DType = tf.uint8
 ) -> tf.types.experimental.PolymorphicFunction:
-    """``pictures`` (batch, size, size, 3), levels 0 to 255 -> {"scores": float32 (batch, 2)}.
+    """``pictures`` (batch, size, size, 3), values 0 to 255 -> {"scores": float32 (batch, 2)}.
 
-    The columns are those of CLASSES and add up to 1. The weights are constants: a saved file then holds
+    The columns are those of CLASSES and add up to 1. Weights become constants, so that a saved file holds
     nothing that differs between processes.
     """
-    signature = [tf.TensorSpec((batch, *classifier.input_shape[1:]), dtype, name="pictures")]
+    signature = [tf.TensorSpec((batch, *model.input_shape[1:]), dtype, name="pictures")]
 
     def scores(pictures: tf.Tensor) -> tf.Tensor:
-        for layer in classifier.layers[1:]:  # one after the other: the model itself would cast to uint8
+        for layer in model.layers[1:]:  # layer by layer: the model itself would cast its input to uint8
             pictures = layer(pictures, training=False)
         return tf.concat([1 - pictures, pictures], axis=1)
 
@@ -26,9 +28,14 @@ def inference(
     return tf.function(lambda pictures: {"scores": frozen(pictures)[0]}, signature)
 
 
-def write_saved_model(classifier: keras.Model, path: Path) -> None:
+def write_saved_model(model: keras.Model, path: Path) -> None:
     """Signature ``serving_default``: uint8 ``pictures`` (batch, size, size, 3) -> ``scores`` (batch, 2)."""
     module = tf.Module()
-    module.serve = inference(classifier, None)
+    module.serve = inference(model, None)
     tf.saved_model.save(module, path, signatures=module.serve)
-    (path / "fingerprint.pb").unlink()  # a random number; nothing needs it to load the model
+    (path / "fingerprint.pb").unlink()  # a random number, not needed to load the model
+
+
+def load_saved_model(path: Path) -> Score:
+    serve = tf.saved_model.load(path).signatures["serving_default"]
+    return lambda picture: float(serve(pictures=tf.constant(picture[None]))["scores"][0, 1])

@@ -1,1 +1,1 @@
-"""Behind predict: exported models, run without TensorFlow."""
+"""Prediction with exported models, without TensorFlow."""

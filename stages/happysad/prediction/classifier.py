@@ -9,39 +9,46 @@ from typing import NamedTuple
 
 import numpy as np
 
-Score = Callable[[np.ndarray], float]
+from happysad import CLASSES
 from happysad.common.errors import UserError
+
+Score = Callable[[np.ndarray], float]  # uint8 picture (height, width, 3) RGB -> probability of happy
 
 
 class Classifier(NamedTuple):
-    """What an exported file says of itself."""
+    """An exported model and its metadata."""
 
-    score: Score  # uint8 (image_size, image_size, 3) RGB -> probability of happy; any thread may call it
-    classes: list[str]
-    image_size: int
+    score: Score  # thread-safe
+    image_size: int  # pixels; model.onnx takes pictures of any other size too
+    max_megapixels: float
     threshold: float
 
 
 def load(path: Path) -> Classifier:
-    """Load any model of models/export that is a file. Raises UserError where it is none."""
+    """Load an .onnx or .tflite file of models/export. Raises UserError if it is missing or not one of ours."""
     if not path.is_file():
-        raise UserError(f"no model at {os.path.relpath(path)}: run dvc repro first")
+        raise UserError(f"no model at {os.path.relpath(path)}: run `dvc repro`")
     try:
-        score, about = load_tflite(path) if path.suffix == ".tflite" else load_onnx(path)
+        score, metadata = load_tflite(path) if path.suffix == ".tflite" else load_onnx(path)
+        if metadata["classes"] != ",".join(CLASSES):  # labels become folder names
+            raise ValueError(metadata["classes"])
         return Classifier(
-            score, about["classes"].split(","), int(about["image_size"]), float(about["threshold"])
+            score,
+            image_size=int(metadata["image_size"]),
+            max_megapixels=float(metadata["max_megapixels"]),
+            threshold=float(metadata["threshold"]),
         )
     except Exception as error:  # the runtimes' own exceptions have no other common base
-        raise UserError(f"{path} is not a model that stages/export.py wrote: run dvc repro") from error
+        raise UserError(f"{path} is not a model that stages/export.py wrote: run `dvc repro`") from error
 
 
 def load_onnx(path: Path) -> tuple[Score, Mapping[str, str]]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # pictures run side by side already
+    options.intra_op_num_threads = 1  # several pictures are scored in parallel instead
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    [tensor] = session.get_inputs()  # `pictures` of model_batch.onnx, or the one `picture` of model.onnx
+    [tensor] = session.get_inputs()  # `pictures` in model_batch.onnx, a single `picture` in model.onnx
 
     def score(picture: np.ndarray) -> float:
         [scores] = session.run(
@@ -53,17 +60,17 @@ def load_onnx(path: Path) -> tuple[Score, Mapping[str, str]]:
 
 
 def load_tflite(path: Path) -> tuple[Score, Mapping[str, str]]:
-    from zipfile import ZipFile  # both take a while, and ONNX needs neither
+    from zipfile import ZipFile  # both are slow to import, and ONNX needs neither
 
     from ai_edge_litert.interpreter import Interpreter
 
-    with ZipFile(path) as attached:  # after the flatbuffer
-        about = json.loads(attached.read("metadata.json"))
+    with ZipFile(path) as attached:  # appended to the flatbuffer
+        metadata = json.loads(attached.read("metadata.json"))
     run = Interpreter(str(path), num_threads=1).get_signature_runner()
-    lock = Lock()  # an interpreter has one set of tensors
+    lock = Lock()  # an interpreter has a single set of tensors
 
     def score(picture: np.ndarray) -> float:
         with lock:
             return float(run(pictures=picture[None])["scores"][0, 1])
 
-    return score, about
+    return score, metadata

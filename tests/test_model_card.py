@@ -9,7 +9,8 @@ import yaml
 from conftest import PROJECT
 from PIL import Image
 
-from happysad.common.files import read_csv, read_json
+from happysad.common.files import read_json
+from happysad.common.tables import read_csv
 from happysad.export import model_card
 from happysad.training import cnn
 
@@ -27,11 +28,9 @@ def test_model_card_holds_the_measured_figures(finished):
     assert f"| test | {data['test']['sad']} | {data['test']['happy']} |" in card
     assert f"{data['rejected']['unreadable']} unreadable" in card
     for file, columns in (("slices", ("slice", "value", "n")), ("robustness", ("corruption", "setting"))):
-        for row in read_csv(finished / f"metrics/{file}.csv"):
-            start = " | ".join(row[column] for column in columns)
-            assert (
-                f"| {start} | {float(row['accuracy']):.3f} | {float(row['accuracy_ci_low']):.3f} to " in card
-            )
+        for row in read_csv(finished / f"metrics/{file}.csv").to_dict("records"):
+            start = " | ".join(str(row[column]) for column in columns)
+            assert f"| {start} | {row['accuracy']:.3f} | {row['accuracy_ci_low']:.3f} to " in card
 
 
 def test_front_matter_is_what_hugging_face_reads(finished, tmp_path):
@@ -47,6 +46,7 @@ def test_front_matter_is_what_hugging_face_reads(finished, tmp_path):
     front_matter = yaml.safe_load(text.split("---\n")[1])
     [index] = front_matter["model-index"]
     [result] = index["results"]
+    assert front_matter["license"] == "mit"
     assert result["task"]["type"] == front_matter["pipeline_tag"] == "image-classification"
     assert result["dataset"]["name"] == 'pictures from a folder called of "mine": a & b'
     test = read_json(finished / "metrics/test.json")
