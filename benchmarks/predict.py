@@ -1,15 +1,15 @@
-"""What predict costs: a fresh process for one picture, and the rate on thousands; beside `fer` on request.
+"""The cost of predict: a fresh process for one picture, and the rate on thousands; optionally beside `fer`.
 
     python benchmarks/predict.py [--pictures 3000] [--model FILE] [--fer PYTHON]
 
-Draws its JPEGs of 350 x 350 pixels in a temporary folder. CPU is user + system time. One picture: the median
-of several processes, in turn, so that all meet the same load of the machine; `imports` is a process that
-imports numpy, Pillow and onnxruntime and decodes the same picture. Many pictures: one process, less the
-median of one picture.
+Draws JPEGs of 350 x 350 pixels in a temporary folder. CPU is user + system time. One picture: the median of
+several processes, run in turn so that all see the same load on the machine; `imports` is a process that imports
+numpy, Pillow and onnxruntime and decodes the same picture. Many pictures: one process, minus the median for one
+picture.
 
-fer (https://github.com/justinshenk/fer) needs an older Pillow and numpy than ours, so it gets an environment of
-its own, whose Python is named: python -m venv /tmp/fer && /tmp/fer/bin/pip install fer. Each picture is
-given to it as one face: its face detector, which costs 36 ms of CPU more, does not run.
+fer (https://github.com/justinshenk/fer) needs an older Pillow and numpy than ours, so install it in an
+environment of its own and name its Python: python -m venv /tmp/fer && /tmp/fer/bin/pip install fer. It takes
+each picture as one face: its face detector, which would cost another 36 ms of CPU, does not run.
 
 Needs models/export and a Unix system.
 """
@@ -48,7 +48,7 @@ def main() -> None:
     )
     parser.add_argument("--pictures", type=int, default=3000)
     parser.add_argument("--model", type=Path, default=PROJECT / "models/export/model_batch.onnx")
-    parser.add_argument("--fer", metavar="PYTHON", help="measure fer too, with this Python")
+    parser.add_argument("--fer", metavar="PYTHON", help="also measure fer, with this Python")
     options = parser.parse_args()
     predict = [sys.executable, PROJECT / "stages/predict.py", "--model", options.model]
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,4 +1,4 @@
-"""What the export stage left in the finished project, loaded by each runtime, and what it refuses to leave."""
+"""The exported files of the finished project, loaded by each runtime; and what the export stage refuses."""
 
 import json
 import os
@@ -38,7 +38,7 @@ FILES = {"model.onnx", "model_batch.onnx", "model.tflite", "model_int8.tflite", 
 
 @pytest.fixture
 def project(finished, tmp_path) -> Path:
-    """A folder of its own with all that the stage reads."""
+    """A new folder with all that the stage reads."""
     for name in READ:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (finished / name).is_dir() else shutil.copy
@@ -52,11 +52,11 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def keras_scores(project: Path, pictures: np.ndarray) -> np.ndarray:
-    """float32 (n, 2), as the exported files give them."""
+    """float32 (n, 2), like those of the exported files."""
     import keras
 
     happy = keras.models.load_model(project / "models/model.keras").predict(pictures, verbose=0)
-    assert np.ptp(happy) > 0.01  # or a comparison would say nothing
+    assert np.ptp(happy) > 0.01  # or comparing them would prove nothing
     return np.concatenate([1 - happy, happy], axis=1)
 
 
@@ -178,7 +178,7 @@ def test_two_processes_write_the_same_bytes(project):
     twin = shutil.copytree(project, project / "elsewhere")
     runs = [
         subprocess.Popen([*command, root], env=os.environ | {"PYTHONHASHSEED": seed}, stderr=subprocess.PIPE)
-        for root, seed in ((project, "1"), (twin, "2"))  # order sets in two ways
+        for root, seed in ((project, "1"), (twin, "2"))  # two orders of every set
     ]
     for run in runs:
         errors = run.communicate()[1]

@@ -1,4 +1,4 @@
-"""An occlusion map must point at what a score rests on, and away from what speaks against it."""
+"""An occlusion map is positive where a picture raises the score, and negative where it lowers it."""
 
 import numpy as np
 from conftest import draw
@@ -10,18 +10,18 @@ from happysad.prediction.classifier import Classifier
 PICTURE = np.asarray(draw(1, 64, 64))
 
 
-def test_the_map_points_at_what_the_score_rests_on():
+def test_the_map_shows_what_the_score_rests_on():
     def score(picture: np.ndarray) -> float:
-        """Higher by how much of a column at the left is there, lower where a pixel at the lower right is."""
-        there = (picture == PICTURE).all(axis=2)
-        return 0.5 + 0.3 * there[:, 4].mean() - 0.2 * there[48, 40]
+        """Raised by the visible part of a column on the left, lowered by a pixel at the lower right."""
+        visible = (picture == PICTURE).all(axis=2)
+        return 0.5 + 0.3 * visible[:, 4].mean() - 0.2 * visible[48, 40]
 
     heat = occlusion.occlusion_map(score, PICTURE)
     expected = np.zeros((16, 16))
     expected[:, :3] = 0.3 / 4  # the patch covers a quarter of the column
     expected[10:14, 8:12] = -0.2
     np.testing.assert_allclose(heat[2:14], expected[2:14], atol=1e-6)
-    assert (heat[:2, :3] > 0.04).all()  # where a part of the patch lies outside
+    assert (heat[:2, :3] > 0.04).all()  # where part of the patch lies outside the picture
 
 
 def test_overlay_is_orange_for_happy_and_blue_for_sad():

@@ -1,6 +1,6 @@
-"""The same files through prepare, through predict, and through the any-size ONNX graph: the same pixels.
+"""prepare, predict and the any-size ONNX model get the same pixels from the same file.
 
-Equal bytes for the first two; within one level of 255 for the third, which resizes by itself.
+Equal bytes for the first two; within one level of 255 for the third, which resizes pictures itself.
 """
 
 from dataclasses import replace
@@ -35,13 +35,13 @@ SIDES = [
 
 
 def draw_files(folder: Path) -> None:
-    """50 files: ordinary pictures, odd ones, and what is no picture."""
+    """50 files: ordinary pictures, odd ones, and files that are not pictures."""
     for i, (width, height) in enumerate(SIDES):
         draw(i, width, height).save(folder / f"{width}x{height}.png")
         draw(i, width, height).save(folder / f"{width}x{height}.jpg")
     picture = draw(90, 80, 60)
     for kind in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF"):
-        picture.save(folder / f"{kind} without ending", kind)
+        picture.save(folder / f"{kind} without suffix", kind)
     for orientation in range(2, 9):
         exif = Image.Exif()
         exif[0x0112] = orientation
@@ -74,7 +74,7 @@ def files(tmp_path_factory) -> list[Path]:
 
 
 def prepared(file: Path, folder: Path) -> np.ndarray | None:
-    """What prepare stores of the file, its filters of small and blank pictures set aside."""
+    """What prepare stores for the file, with its filters for small and blank pictures off."""
     settings = params.load(PROJECT)
     every = replace(settings.prepare, image_size=SIZE, min_side=1, min_contrast=0)
     row = Picture(file.name, "happy", "")
@@ -83,7 +83,7 @@ def prepared(file: Path, folder: Path) -> np.ndarray | None:
 
 
 def predicted(file: Path, monkeypatch) -> np.ndarray | None:
-    """What predict hands to the model."""
+    """What predict passes to the model."""
     seen = []
     blind = Classifier(lambda picture: seen.append(picture) or 0.5, SIZE, max_megapixels=64, threshold=0.5)
     monkeypatch.setattr(predict, "load", lambda path: blind)
@@ -107,7 +107,7 @@ def test_predict_sees_what_training_saw(files, tmp_path, monkeypatch):
 
 def test_the_any_size_graph_resizes_as_pillow_does(files, finished):
     model = onnx.load(finished / "models/export/model.onnx")
-    model.graph.output.append(onnx.ValueInfoProto(name="batch_pictures"))  # behind its Resize
+    model.graph.output.append(onnx.ValueInfoProto(name="batch_pictures"))  # after its Resize
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     compared = 0
     for file in files:
