@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 import demo
 from happysad.common.errors import UserError
+from happysad.common.files import read_json
 from happysad.common.tables import read_csv
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -164,6 +165,16 @@ def test_examples_are_test_pictures(finished):
     rows = read_csv(manifest).set_index("path").loc[demo.choose_examples(manifest)]
     assert list(rows["label"]) == ["sad", "happy"] * demo.EXAMPLES
     assert set(rows["split"]) == {"test"}
+
+
+def test_photos_stay_private(finished, tmp_path, monkeypatch):
+    make_project(tmp_path, source="photos")
+    shutil.copytree(finished / "models/export", tmp_path / "models/export")
+    monkeypatch.setattr(demo, "FILES", [])
+    monkeypatch.setattr(demo, "RUNTIME", tmp_path)
+    demo.main(tmp_path)
+    assert read_json(tmp_path / "demo/site/about.json")["examples"] == []
+    assert {file.name for file in (tmp_path / "demo/site").iterdir()} == {"about.json", "model.onnx"}
 
 
 def test_what_is_missing_is_named_and_nothing_written(finished, tmp_path, monkeypatch):

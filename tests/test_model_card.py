@@ -25,6 +25,7 @@ def test_model_card_holds_the_measured_figures(finished):
             assert f"| {name} | {value:.3f} | {low:.3f} to {high:.3f} |" in card
         elif "_ci_" not in name:
             assert f"| {name} | {value if name == 'n' else format(value, '.3f')} |" in card
+    assert "Source: faces drawn by the project itself" in card
     assert f"| test | {data['test']['sad']} | {data['test']['happy']} |" in card
     assert f"{data['rejected']['unreadable']} unreadable" in card
     for file, columns in (("slices", ("slice", "value", "n")), ("robustness", ("corruption", "setting"))):
