@@ -61,8 +61,10 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
         slope=f"{description['calibration']['slope']:.3f}",
         intercept=f"{description['calibration']['intercept']:.3f}",
         figures=table(figures(test)),
-        slices=table(rows(slices, "slice", "value", "n", "accuracy", "interval", "worse")),
-        robustness=table(rows(robustness, "corruption", "setting", "accuracy", "interval", "label_changes")),
+        slices=table(columns(slices, "slice", "value", "n", "accuracy", "interval", "worse")),
+        robustness=table(
+            columns(robustness, "corruption", "setting", "accuracy", "interval", "label_changes")
+        ),
         pictures=metrics["pictures"],
         files=table(
             (name, file["bytes"], f"{file['largest_difference']:.1g}", file["label_changes"])
@@ -81,10 +83,10 @@ def figures(test: dict) -> Iterator[tuple]:
             yield name, value, ""
 
 
-def rows(metrics: pd.DataFrame, *columns: str) -> Iterable[tuple]:
-    """These ``columns``, with the interval of accuracy as one of them."""
+def columns(metrics: pd.DataFrame, *names: str) -> Iterable[tuple]:
+    """The columns ``names``, of which ``interval`` is that of accuracy."""
     low, high = (metrics[f"accuracy_ci_{end}"].map("{:.3f}".format) for end in ("low", "high"))
-    return metrics.assign(interval=low + " to " + high)[[*columns]].itertuples(index=False)
+    return metrics.assign(interval=low + " to " + high)[[*names]].itertuples(index=False)
 
 
 def table(rows: Iterable[tuple]) -> str:
