@@ -1,4 +1,4 @@
-"""The files that command-line arguments stand for."""
+"""Which files the names on a command line mean."""
 
 import glob
 import os
@@ -10,14 +10,14 @@ from happysad import CLASSES
 
 
 def find(names: list[str], copies: Path | None = None) -> Iterator[str]:
-    """Yield the files that ``names`` stand for: files, folders, patterns, or - for names on standard input.
+    """Files as they are, folders as the files below them, patterns as what they match, - as names on standard input.
 
-    If ``copies`` is inside one of the folders, its happy/ and sad/ are skipped.
+    Where ``copies`` lies in one of the folders, what is below its happy/ and sad/ is passed over.
     """
     skip = {os.path.realpath(copies / name) for name in CLASSES} if copies else set()
     for name in names:
         if name == "-":
-            # As bytes, since a file name need not be valid text.
+            # As bytes, since a file name may be no text.
             lines = (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
             yield from (os.fsdecode(line) for line in lines if line)
             continue
@@ -25,7 +25,7 @@ def find(names: list[str], copies: Path | None = None) -> Iterator[str]:
         for match in matches or [name]:
             if not os.path.isdir(match):
                 yield match
-            elif "**" not in name:  # which matches what is inside the folder too
+            elif "**" not in name:  # or what is in the folder has matched as well
                 yield from below(match, skip)
 
 
