@@ -42,7 +42,7 @@ def main(root: Path) -> None:
     for path in ("dvc.lock", "models/model.json", *FIGURES):
         if not (root / path).exists():
             raise UserError(f"{root / path} is missing: run dvc repro")
-    params, hashes = recorded_run(root)
+    params = recorded_params(root)
     figures, description = read_json(metrics / "test.json"), read_json(root / "models/model.json")
     lines = findings.findings(figures, read_csv(metrics / "slices.csv"), read_csv(metrics / "robustness.csv"))
     learning_curves = plots.learning_curves(read_csv(metrics / "history.csv"), description["epoch"])
@@ -53,7 +53,7 @@ def main(root: Path) -> None:
         curves=images(test_plots, "roc.png", "precision_recall.png", "confusion.png", "reliability.png"),
         slices=images(test_plots, "slices.png", "robustness.png"),
         galleries=images(test_plots, "*.jpg"),
-        label_errors=label_errors(metrics / "label_errors.jpg", hashes["data/prepared/manifest.csv"]),
+        label_errors=label_errors(metrics / "label_errors.jpg", root / "data/prepared/manifest.csv"),
         training=image(png(learning_curves), "png", "learning curves"),
         data=data_table(read_json(metrics / "data.json")),
         sheets=images(metrics / "plots/data", "*"),
@@ -67,30 +67,31 @@ def main(root: Path) -> None:
     print(f"{metrics / 'report.html'}: {len(page) / 1e6:.1f} MB, opens in any browser")
 
 
-def recorded_run(root: Path) -> tuple[dict, dict[str, str]]:
-    """The params of the run that made the figures, and the MD5 hash of each of its outputs, from dvc.lock.
+def recorded_params(root: Path) -> dict:
+    """The params of the run that made the figures, which dvc.lock records: of `evaluate` and all stages before it.
 
-    That run is `evaluate` and all stages that it depends on. Raises UserError where they did not run on each
-    other's present outputs, or where a file is not what its stage wrote.
+    Raises UserError where a stage before it has run again since, or a file is not what its stage wrote.
     """
     stages = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    writer = {out["path"]: name for name, stage in stages.items() for out in stage["outs"]}
-    hashes = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    if "evaluate" not in stages:
+        raise UserError(f"{root / 'dvc.lock'} has no stage evaluate: run dvc repro")
+    written = {out["path"]: (name, out["md5"]) for name, stage in stages.items() for out in stage["outs"]}
     needed = ["evaluate"]
-    for name in needed:  # which grows on the way
+    for name in needed:  # grows on the way
         for dep in stages[name]["deps"]:
-            if dep["path"] in writer:
-                if dep["md5"] != hashes[dep["path"]]:
-                    raise UserError(f"the test figures are older than {dep['path']}: run dvc repro")
-                needed += {writer[dep["path"]]} - set(needed)
+            writer, md5_now = written.get(dep["path"], (name, dep["md5"]))
+            if dep["md5"] != md5_now:
+                raise UserError(f"{dep['path']} is newer than the test figures: run dvc repro")
+            if writer not in needed:
+                needed.append(writer)
     params = {}
     for name in reversed(needed):
         params |= stages[name].get("params", {}).get("params.yaml", {})
         for out in stages[name]["outs"]:
             file = root / out["path"]
             if file.is_file() and md5(file.read_bytes()).hexdigest() != out["md5"]:
-                raise UserError(f"{file} is not what the last dvc repro wrote: run it again")
-    return params, hashes
+                raise UserError(f"{file} is not what the last dvc repro wrote: run dvc repro")
+    return params
 
 
 def revision(root: Path) -> str:
@@ -127,10 +128,12 @@ def data_table(data: dict) -> str:
     return "".join(rows)
 
 
-def label_errors(sheet: Path, manifest_hash: str) -> str:
+def label_errors(sheet: Path, manifest: Path) -> str:
     """The sheet of likely label errors, if there is one of the data that the figures are of."""
-    if sheet.exists() and Image.open(sheet).info.get("comment") == manifest_hash.encode():
-        return image(sheet.read_bytes(), "jpeg", "likely label errors")
+    if sheet.exists() and manifest.exists():
+        with Image.open(sheet) as picture:
+            if picture.info.get("comment") == md5(manifest.read_bytes()).hexdigest().encode():
+                return image(sheet.read_bytes(), "jpeg", "likely label errors")
     return ""
 
 
