@@ -1,5 +1,6 @@
 """The report: one page, complete, of the last run's figures alone, that loads nothing from elsewhere."""
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -30,7 +31,9 @@ def project(finished, tmp_path_factory):
     shutil.copytree(PROJECT / "stages", root / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", "pyproject.toml"):
         shutil.copy(PROJECT / name, root)
-    Repo.init(str(root), no_scm=True).commit("evaluate", with_deps=True, force=True)
+    with contextlib.chdir(root):  # where DVC takes paths to start from
+        Repo.init(no_scm=True)
+        Repo().commit(force=True)
     git(root, "init", "-q")
     git(root, "add", "dvc.lock")
     git(root, "commit", "-qm", "a")
