@@ -1,4 +1,4 @@
-"""Is experiment B better than A? Both are git revisions or DVC experiments, evaluated on the same test pictures.
+"""Is B better than A? Both are git revisions or DVC experiments, evaluated on the same test pictures.
 
 python stages/compare.py main fiery-moth      an experiment (named by dvc exp show) against a branch
 python stages/compare.py HEAD                 the workspace against the last commit

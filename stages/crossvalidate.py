@@ -1,7 +1,7 @@
 """Out-of-fold predictions for every picture of train and validation, by models trained as `train` does.
 
-For comparing settings on a few hundred pictures, whose test split is too small for that, and for finding wrong
-labels. The test split stays closed: settings are chosen by these figures, and it measures the chosen ones.
+For comparing settings on a few hundred pictures, whose test split is too small for that, and for finding
+wrong labels. The test split stays closed: choose settings by these figures, then evaluate the chosen ones.
 """
 
 import shutil
@@ -66,9 +66,9 @@ def main(root: Path) -> None:
 
 
 def assign_folds(labels: np.ndarray, ids: list[str], params: Crossvalidate) -> np.ndarray:
-    """The fold, 1 to ``folds``, of each picture (n,): stratified by label, in an order that the seed and the id decide.
+    """The fold of each picture, 1 to ``folds``, (n,): stratified by label, shuffled by seed and id.
 
-    Only one picture of each group of copies is kept, so no group can span two folds. Raises UserError where a
+    Only one picture of each group of copies is kept, so no group can span two folds. Raises UserError if a
     class has fewer pictures than there are folds.
     """
     fewest = np.bincount(labels, minlength=len(CLASSES)).min()

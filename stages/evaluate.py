@@ -1,4 +1,4 @@
-"""Evaluate the model on the test split, which no other stage opens: metrics, slices, robustness, predictions."""
+"""Evaluate the model on the test split, which no other stage opens: metrics, slices, robustness."""
 
 from functools import partial
 from pathlib import Path
@@ -39,12 +39,12 @@ def main(root: Path) -> None:
     labels = rows["label"].map(CLASSES.index).to_numpy()
     scores = predict(model, pictures)
     predicted = (scores >= threshold).astype(int)
-    rows["score"] = scores
-    rows["predicted"] = np.array(CLASSES)[predicted]
-    rows["baseline_score"] = baseline.scores(simple, pictures)
+    baseline_scores = baseline.scores(simple, pictures)
+    rows["score"], rows["predicted"] = scores, np.array(CLASSES)[predicted]
+    rows["baseline_score"] = baseline_scores
 
     figures = metrics.proportions(labels, scores, threshold) | metrics.intervals(labels, scores, threshold)
-    figures |= compare(rows, simple["majority"])
+    figures |= compare(labels, predicted, baseline_scores, simple["majority"])
     by_slice = slices.table(rows)
     by_corruption = corruptions.table(partial(predict, model), pictures, labels, threshold)
 
@@ -69,7 +69,7 @@ def main(root: Path) -> None:
 
 
 def load_test(root: Path) -> tuple[pd.DataFrame, np.ndarray]:
-    """The manifest's rows of the test pictures, and the pictures in the same order, (n, side, side, 3) uint8."""
+    """The manifest's rows of the test split, and the pictures in the same order, (n, side, side, 3) uint8."""
     split = read_split(root / "data/prepared/test")
     manifest = read_csv(root / "data/prepared/manifest.csv")
     rows = manifest.loc[manifest["split"] == "test", FROM_MANIFEST].reset_index(drop=True)
@@ -81,18 +81,18 @@ def load_test(root: Path) -> tuple[pd.DataFrame, np.ndarray]:
     return rows, pictures
 
 
-def compare(rows: pd.DataFrame, majority: str) -> dict[str, float]:
-    """The baselines' accuracy, and the model's gain in accuracy over the better of the two."""
-    right = (rows["predicted"] == rows["label"]).to_numpy()
+def compare(
+    labels: np.ndarray, predicted: np.ndarray, baseline_scores: np.ndarray, majority: str
+) -> dict[str, float]:
+    """The baselines' accuracy, and the model's gain in accuracy over the stronger one."""
     baselines = {
-        "majority": (rows["label"] == majority).to_numpy(),
-        "logistic": ((rows["baseline_score"] >= 0.5) == (rows["label"] == CLASSES[1])).to_numpy(),
+        "majority": labels == CLASSES.index(majority),
+        "logistic": labels == (baseline_scores >= 0.5),
     }
     figures = {}
-    for name, its_right in baselines.items():
-        figures |= metrics.proportion(f"{name}_accuracy", its_right)
-    gain = right - max(baselines.values(), key=np.mean).astype(float)
-    labels = (rows["label"] == CLASSES[1]).to_numpy()
+    for name, right in baselines.items():
+        figures |= metrics.proportion(f"{name}_accuracy", right)
+    gain = (labels == predicted) - max(baselines.values(), key=np.mean).astype(float)
     low, high = metrics.percentiles([gain[i].mean() for i in metrics.resamples(labels)])
     return figures | {"gain": float(gain.mean()), "gain_ci_low": low, "gain_ci_high": high}
 

@@ -1,8 +1,8 @@
 """Find pictures that are probably labelled wrong, from the out-of-fold scores of crossvalidate.
 
-Writes metrics/label_errors.csv, the most likely errors first, and metrics/label_errors.jpg. Look at the pictures,
-delete the rows whose label is right, and append path and label of the others to the corrections file that
-params.yaml names.
+Writes metrics/label_errors.csv, the most likely errors first, and metrics/label_errors.jpg. Look at the
+pictures, delete the rows of those that are labelled correctly, and append path and label of the others to the
+corrections file that params.yaml names.
 """
 
 from hashlib import md5
@@ -56,8 +56,8 @@ def main(root: Path) -> None:
 def suspects(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Indices of the likely label errors among ``labels`` (n,), the most likely first.
 
-    Confident learning (Northcutt, Jiang and Chuang 2021): the probability of the other class is at least the
-    mean that pictures labelled as that class have for it, and that of the own class is below its mean, or the lower.
+    Confident learning (Northcutt, Jiang and Chuang 2021): the probability of the other class is at least its
+    mean over the pictures so labelled, and that of the given class is below its own such mean or the lower.
     """
     own, other = np.where(labels == 1, scores, 1 - scores), np.where(labels == 1, 1 - scores, scores)
     mean = np.array([(1 - scores[labels == 0]).mean(), scores[labels == 1].mean()])

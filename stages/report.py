@@ -32,7 +32,7 @@ MEANING = {
     "log_loss": "binary cross-entropy of the score; lower is better, 0.69 is a constant score of 0.5",
     "majority_accuracy": "baseline: always predicting the majority class of train",
     "logistic_accuracy": "baseline: logistic regression on 16x16 grey pixels",
-    "gain": "accuracy minus that of the better baseline",
+    "gain": "accuracy minus that of the stronger baseline",
 }
 FIGURES = ("metrics/test.json", "metrics/slices.csv", "metrics/robustness.csv", "metrics/plots/test")
 
@@ -52,7 +52,7 @@ def main(root: Path) -> None:
         figures=figure_table(figures),
         curves=images(test_plots, "roc.png", "precision_recall.png", "confusion.png", "reliability.png"),
         slices=images(test_plots, "slices.png", "robustness.png"),
-        galleries=images(test_plots, "*.jpg"),
+        galleries=images(test_plots, "*_classified_as_*.jpg", "least_certain.jpg"),
         label_errors=label_errors(metrics / "label_errors.jpg", root / "data/prepared/manifest.csv"),
         training=image(png(learning_curves), "png", "learning curves"),
         data=data_table(read_json(metrics / "data.json")),
@@ -68,9 +68,9 @@ def main(root: Path) -> None:
 
 
 def recorded_params(root: Path) -> dict:
-    """The params of the run that made the figures, which dvc.lock records: of `evaluate` and all stages before it.
+    """The params that dvc.lock records of the run that made the figures: of evaluate and all stages before it.
 
-    Raises UserError where a stage before it has run again since, or a file is not what its stage wrote.
+    Raises UserError if a stage before it has run again since, or if a file is not what its stage wrote.
     """
     stages = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     if "evaluate" not in stages:

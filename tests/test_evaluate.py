@@ -131,7 +131,14 @@ def test_train_and_validation_stay_closed_and_the_bytes_the_same(finished, tmp_p
         shutil.copytree(finished / name, tmp_path / name)
     shutil.copytree(finished / "data/prepared/test", tmp_path / "data/prepared/test")
     shutil.copy(finished / "data/prepared/manifest.csv", tmp_path / "data/prepared")
-    outputs = ["test.json", "predictions.csv", "roc.csv", "precision_recall.csv", "slices.csv", "robustness.csv"]
+    outputs = [
+        "test.json",
+        "predictions.csv",
+        "roc.csv",
+        "precision_recall.csv",
+        "slices.csv",
+        "robustness.csv",
+    ]
     outputs += [f"plots/test/{file.name}" for file in (finished / "metrics/plots/test").iterdir()]
     assert len(outputs) == 6 + 9
     for name in outputs:

@@ -27,12 +27,16 @@ ROBUSTNESS = pd.DataFrame(
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [(0.01, 0.2, "better than"), (-0.2, -0.01, "worse than"), (-0.1, 0.1, "not distinguishable from")],
+    [
+        (0.01, 0.2, "significantly better than"),
+        (-0.2, -0.01, "significantly worse than"),
+        (-0.1, 0.1, "not significantly different from"),
+    ],
 )
 def test_findings(low, high, verdict):
     figures = {"gain": (low + high) / 2, "gain_ci_low": low, "gain_ci_high": high}
     baseline, worse, robustness = findings.findings(figures, SLICES, ROBUSTNESS)
-    assert baseline.startswith(f"The model is {verdict} the better baseline: ")
+    assert baseline.startswith(f"The model is {verdict} the stronger baseline: ")
     assert "flag dark: accuracy 10.0% on 9 pictures, 85.0% on the rest" in worse
     assert "blur (much): accuracy 60.0%" in robustness
     assert "changes 10.0%" in robustness

@@ -66,7 +66,7 @@ CORRUPTIONS: list[tuple[str, Callable, tuple[float, ...], str]] = [
 
 
 def corrupted(pictures: np.ndarray, seed: int = 1) -> Iterator[tuple[dict, np.ndarray]]:
-    """Yield corruption, severity from 1 and setting, with the corrupted ``pictures``, (n, side, side, 3) uint8."""
+    """Yield corruption, severity from 1 and setting, with the pictures so changed, (n, side, side, 3) uint8."""
     for name, corrupt, parameters, setting in CORRUPTIONS:
         for severity, parameter in enumerate(parameters, start=1):
             rng = np.random.default_rng(seed)
@@ -80,8 +80,8 @@ def table(
 ) -> pd.DataFrame:
     """A row for the unchanged pictures, then one per corruption and severity.
 
-    ``predict`` maps pictures, (n, side, side, 3) uint8, to scores (n,). Each row has the accuracy with its interval,
-    and as label_changes the fraction of pictures whose predicted label changes.
+    ``predict`` maps pictures, (n, side, side, 3) uint8, to scores (n,). Each row has the accuracy with its
+    interval, and as label_changes the fraction of pictures whose predicted label changes.
     """
     unchanged = {"corruption": "none", "severity": 0, "setting": ""}, pictures
     before = predict(pictures) >= threshold

@@ -30,9 +30,10 @@ def headline(figures: dict[str, float]) -> str:
 def findings(figures: dict[str, float], slices: pd.DataFrame, robustness: pd.DataFrame) -> list[str]:
     """One sentence each on the baselines, on the slices, and on the corruptions."""
     gain, low, high = (100 * figures[f"gain{end}"] for end in ("", "_ci_low", "_ci_high"))
-    verdict = "better than" if low > 0 else "worse than" if high < 0 else "not distinguishable from"
+    difference = "better than" if low > 0 else "worse than" if high < 0 else "different from"
+    verdict = "not significantly" if low <= 0 <= high else "significantly"
     points = f"{gain:+.1f} percentage points of accuracy ({low:+.1f} to {high:+.1f})"
-    lines = [f"The model is {verdict} the better baseline: {points}."]
+    lines = [f"The model is {verdict} {difference} the stronger baseline: {points}."]
     worse = slices[slices["worse"] == "yes"]
     for row in worse.itertuples():
         lines.append(

@@ -9,10 +9,10 @@ from PIL import Image
 def grad_cam(model: keras.Model, pictures: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Heat maps in [0, 1], (n, side, side), of the evidence for the predicted classes.
 
-    ``pictures`` are (n, side, side, 3) uint8, ``predicted`` (n,) is 1 for happy and 0 for sad. The gradient of the
-    logit, its sign reversed for sad, times the features of the last convolution (Selvaraju et al. 2017), in the
-    element-wise form of Draelos and Carin (2020): the Dense layer has its own weights for each position, so
-    that averaging the gradient over positions, as in the original, would highlight the wrong ones.
+    ``pictures`` are (n, side, side, 3) uint8, ``predicted`` (n,) is 1 for happy and 0 for sad. The gradient of
+    the logit, its sign reversed for sad, times the features of the last convolution (Selvaraju et al. 2017),
+    in the element-wise form of Draelos and Carin (2020): the Dense layer has its own weights for each
+    position, so averaging the gradient over positions, as in the original, would highlight the wrong ones.
     """
     pooling = [layer for layer in model.layers if isinstance(layer, keras.layers.MaxPooling2D)][-1]
     score = model.get_layer("score")

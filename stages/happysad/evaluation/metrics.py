@@ -145,7 +145,7 @@ def reliability(labels: np.ndarray, scores: np.ndarray) -> list[dict[str, float]
 
 
 def ece(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Expected calibration error: the mean distance, over the bins, of mean score and fraction that is happy."""
+    """Expected calibration error: the mean over the bins of |mean score - fraction that is happy|."""
     return float(np.abs(np.bincount(mass_bins(scores), scores - labels)).sum() / len(labels))
 
 
@@ -158,8 +158,8 @@ def mass_bins(scores: np.ndarray, bins: int = 10) -> np.ndarray:
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     """Two-sided exact p-value that two classifiers have the same accuracy (McNemar 1947).
 
-    ``first`` and ``second`` (n,) are True where each is right. Of the pictures that only one of them gets right,
-    the number of the first's is then binomial with probability 0.5.
+    ``first`` and ``second`` (n,) are True where each is right. Of the pictures that only one gets right, the
+    number of the first's is then binomial with probability 0.5.
     """
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     n, k = only_first + only_second, min(only_first, only_second)
@@ -174,8 +174,8 @@ def uncalibrated(scores: np.ndarray, slope: float, intercept: float) -> np.ndarr
 def best_threshold(labels: np.ndarray, metric: str) -> float:
     """The threshold of calibrated scores with the highest expected ``metric``, balanced_accuracy or accuracy.
 
-    By Bayes' rule: the fraction that is happy in ``labels``, or 0.5. Searching the scores for the threshold with the
-    highest metric would overfit: with a few dozen pictures that costs several percentage points on new ones.
+    By Bayes' rule: the fraction that is happy in ``labels``, or 0.5. Searching the scores for the threshold
+    with the highest metric overfits: with a few dozen pictures it costs several percentage points on new ones.
     """
     return {"balanced_accuracy": float(labels.mean()), "accuracy": 0.5}[metric]
 

@@ -11,9 +11,9 @@ from happysad.evaluation.metrics import proportion
 def table(rows: pd.DataFrame) -> pd.DataFrame:
     """A row per slice: slice, value, n, accuracy with its interval, accuracy_of_rest, p_value, worse.
 
-    ``p_value`` tests whether the accuracy of a slice is lower than that of the rest (Fisher's exact test, one-sided);
-    ``worse`` is yes where it stays below 5% after Holm's correction (1979) for the number of slices. These come
-    first, the smallest slice at the top. A slice that holds all pictures is left out.
+    ``p_value`` tests whether the accuracy of a slice is lower than that of the rest (Fisher's exact test,
+    one-sided); ``worse`` is yes where it stays below 5% after Holm's correction (1979) for the number of
+    slices. These come first, the smallest at the top. A slice that holds all pictures is left out.
     """
     right = (rows["label"] == rows["predicted"]).to_numpy()
     found = []
