@@ -15,18 +15,7 @@ from happysad.evaluation import baseline, corruptions, findings, galleries, metr
 from happysad.evaluation.grad_cam import grad_cam
 from happysad.training.cnn import load, predict
 
-FROM_MANIFEST = [
-    "path",
-    "label",
-    "split",
-    "group",
-    "id",
-    "format",
-    "source_split",
-    "width",
-    "height",
-    "flags",
-]
+COLUMNS = ["path", "label", "split", "group", "id", "format", "source_split", "width", "height", "flags"]
 
 
 def main(root: Path) -> None:
@@ -72,7 +61,7 @@ def load_test(root: Path) -> tuple[pd.DataFrame, np.ndarray]:
     """The manifest's rows of the test split, and the pictures in the same order, (n, side, side, 3) uint8."""
     split = read_split(root / "data/prepared/test")
     manifest = read_csv(root / "data/prepared/manifest.csv")
-    rows = manifest.loc[manifest["split"] == "test", FROM_MANIFEST].reset_index(drop=True)
+    rows = manifest.loc[manifest["split"] == "test", COLUMNS].reset_index(drop=True)
     rows = rows.astype({"width": int, "height": int})
     pictures = split.pictures[pd.Index(Path(file).stem for file in split.files).get_indexer(rows["id"])]
     rows["brightness"] = pictures.mean(axis=(1, 2, 3))  # 0 to 255
