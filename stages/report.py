@@ -70,27 +70,27 @@ def main(root: Path) -> None:
 def recorded_params(root: Path) -> dict:
     """The params that dvc.lock records of the run that made the figures: of evaluate and all stages before it.
 
-    Raises UserError if a stage before it has run again since, or if a file is not what its stage wrote.
+    Raises UserError if a stage before it has run again since, or if a file is not the one that its stage wrote.
     """
     stages = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     if "evaluate" not in stages:
         raise UserError(f"{root / 'dvc.lock'} has no stage evaluate: run dvc repro")
     written = {out["path"]: (name, out["md5"]) for name, stage in stages.items() for out in stage["outs"]}
-    needed = ["evaluate"]
-    for name in needed:  # grows on the way
-        for dep in stages[name]["deps"]:
-            writer, md5_now = written.get(dep["path"], (name, dep["md5"]))
-            if dep["md5"] != md5_now:
-                raise UserError(f"{dep['path']} is newer than the test figures: run dvc repro")
-            if writer not in needed:
-                needed.append(writer)
-    params = {}
-    for name in reversed(needed):
-        params |= stages[name].get("params", {}).get("params.yaml", {})
-        for out in stages[name]["outs"]:
+    params, names = {}, ["evaluate"]
+    for name in names:  # to which the stages before it are added
+        stage = stages[name]
+        params = stage.get("params", {}).get("params.yaml", {}) | params
+        for out in stage["outs"]:
             file = root / out["path"]
             if file.is_file() and md5(file.read_bytes()).hexdigest() != out["md5"]:
-                raise UserError(f"{file} is not what the last dvc repro wrote: run dvc repro")
+                raise UserError(f"{file} is not the one in dvc.lock: run dvc checkout or dvc repro")
+        for dep in stage["deps"]:
+            if dep["path"] in written:
+                writer, latest = written[dep["path"]]
+                if dep["md5"] != latest:
+                    raise UserError(f"{dep['path']} is newer than the test figures: run dvc repro")
+                if writer not in names:
+                    names.append(writer)
     return params
 
 

@@ -83,15 +83,15 @@ def test_figures_of_another_run_are_refused(project, tmp_path):
     root = tmp_path / "project"
     shutil.copytree(project, root, ignore=shutil.ignore_patterns(".dvc", ".git"))
     figures, lock = root / "metrics/test.json", root / "dvc.lock"
-    write_json(figures, read_json(figures) | {"accuracy": 1.0})  # as evaluate does that DVC did not start
-    with pytest.raises(UserError, match=r"test\.json is not what the last dvc repro wrote"):
+    write_json(figures, read_json(figures) | {"accuracy": 1.0})  # as by python stages/evaluate.py
+    with pytest.raises(UserError, match=r"test\.json is not the one in dvc\.lock"):
         report.main(root)
     shutil.copy(project / "metrics/test.json", figures)
     content = yaml.safe_load(lock.read_text())
-    model = next(out for out in content["stages"]["train"]["outs"] if out["path"] == "models/model.json")
+    model = next(out for out in content["stages"]["train"]["outs"] if out["path"] == "models/model.keras")
     model["md5"] = "0" * 32  # trained again, and not yet evaluated
     lock.write_text(yaml.safe_dump(content))
-    with pytest.raises(UserError, match=r"models/model\.json is newer than the test figures"):
+    with pytest.raises(UserError, match=r"models/model\.keras is newer than the test figures"):
         report.main(root)
     del content["stages"]["evaluate"]
     lock.write_text(yaml.safe_dump(content))
