@@ -1,7 +1,7 @@
-"""Out-of-fold answers for every picture of train and validation, by models fitted as `train` fits.
+"""Out-of-fold predictions for every picture of train and validation, by models trained as `train` does.
 
-For a few hundred pictures, whose test split is too small to tell recipes apart, and for finding wrong
-labels. Test stays closed: recipes are chosen by these figures, and it has the last word on the chosen one.
+For comparing settings on a few hundred pictures, whose test split is too small for that, and for finding
+wrong labels. The test split stays closed: choose settings by these figures, then evaluate the chosen ones.
 """
 
 import shutil
@@ -11,89 +11,89 @@ import numpy as np
 
 from happysad import CLASSES
 from happysad.common.cli import run
-from happysad.common.files import read_csv, write_csv, write_json
+from happysad.common.errors import UserError
+from happysad.common.files import write_json
 from happysad.common.params import Crossvalidate, Params, load
+from happysad.common.tables import read_csv, write_csv
 from happysad.data.prepared import Split, read_split
 from happysad.data.splits import position
 from happysad.evaluation import metrics
 from happysad.training.cnn import build, predict
 from happysad.training.fit import calibrate, fit, make_deterministic, start_afresh
 
-FREE = ("roc_auc", "average_precision", "brier", "ece", "log_loss")  # of a threshold, which differs by fold
+THRESHOLD_FREE = ("roc_auc", "average_precision", "brier", "ece", "log_loss")  # the threshold differs by fold
 
 
 def main(root: Path) -> None:
     params = load(root)
     make_deterministic(params.train)
-    parts = [read_split(root / "data/prepared" / name) for name in ("train", "validation")]
+    splits = [read_split(root / "data/prepared" / name) for name in ("train", "validation")]
     data = Split(
-        np.concatenate([part.pictures for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        [file for part in parts for file in part.files],
+        np.concatenate([split.pictures for split in splits]),
+        np.concatenate([split.labels for split in splits]),
+        [file for split in splits for file in split.files],
     )
-    kept = {
-        row["id"]: row for row in read_csv(root / "data/prepared/manifest.csv") if row["status"] == "kept"
-    }
-    pictures = [kept[Path(file).stem] for file in data.files]
-    groups = np.array([picture["group"] for picture in pictures])
-    folds = deal(data.labels, groups, params.crossvalidate)
+    ids = [Path(file).stem for file in data.files]
+    folds = assign_folds(data.labels, ids, params.crossvalidate)
 
     scores, thresholds = np.zeros(len(folds)), np.zeros(len(folds))
-    figures = {}
+    by_fold = {}
     for fold in range(1, params.crossvalidate.folds + 1):
         print(f"fold {fold} of {params.crossvalidate.folds}")
+        held_out = folds == fold
         checkpoint = root / f"models/crossvalidate/{fold}.npz"
-        out = folds == fold
-        scores[out], threshold = answers_of_fold(data, folds, fold, params, checkpoint)
-        thresholds[out] = threshold
-        figures[f"fold_{fold}"] = metrics.compute(data.labels[out], scores[out], threshold)
-    together = metrics.compute(data.labels, scores, thresholds)
-    bootstrap = metrics.intervals(data.labels, scores, 0.5, groups)
-    together |= {name: value for name, value in bootstrap.items() if name.startswith(FREE)}
-    figures = together | figures
-    write_json(root / "metrics/crossvalidation.json", figures)
-    predicted = (scores >= thresholds).astype(int)
-    rows = [
-        {
-            "path": picture["path"],
-            "label": picture["label"],
-            "split": picture["split"],
-            "fold": int(fold),
-            "group": picture["group"],
-            "score": float(score),
-            "predicted": CLASSES[said],
-        }
-        for picture, fold, score, said in zip(pictures, folds, scores, predicted, strict=True)
-    ]
-    write_csv(root / "metrics/crossvalidation.csv", sorted(rows, key=lambda row: row["path"]))
+        scores[held_out], threshold = predict_fold(data, folds, fold, params, checkpoint)
+        thresholds[held_out] = threshold
+        by_fold[f"fold_{fold}"] = metrics.compute(data.labels[held_out], scores[held_out], threshold)
+
+    figures = metrics.compute(data.labels, scores, thresholds)
+    intervals = metrics.intervals(data.labels, scores, 0.5)
+    figures |= {name: value for name, value in intervals.items() if name.startswith(THRESHOLD_FREE)}
+    write_json(root / "metrics/crossvalidation.json", figures | by_fold)
+
+    manifest = read_csv(root / "data/prepared/manifest.csv")
+    rows = manifest[manifest["status"] == "kept"].set_index("id").loc[ids]
+    rows["fold"], rows["score"] = folds, scores
+    rows["predicted"] = np.array(CLASSES)[(scores >= thresholds).astype(int)]
+    columns = ["path", "label", "split", "fold", "group", "score", "predicted"]
+    write_csv(root / "metrics/crossvalidation.csv", rows[columns].sort_values("path"))
     shutil.rmtree(root / "models/crossvalidate")
     low, high = figures["accuracy_ci_low"], figures["accuracy_ci_high"]
     print(
-        f"{figures['accuracy']:.1%} right ({low:.1%} to {high:.1%}) on {figures['n']} pictures, each answered by "
-        f"a model that never saw it; ROC AUC {figures['roc_auc']:.3f}"
+        f"out-of-fold accuracy {figures['accuracy']:.1%} ({low:.1%} to {high:.1%}) on {figures['n']} pictures; "
+        f"ROC AUC {figures['roc_auc']:.3f}"
     )
 
 
-def deal(labels: np.ndarray, groups: np.ndarray, params: Crossvalidate) -> np.ndarray:
-    """The fold, 1 to ``folds``, of each picture: whole groups, like cards, each class by itself."""
+def assign_folds(labels: np.ndarray, ids: list[str], params: Crossvalidate) -> np.ndarray:
+    """The fold of each picture, 1 to ``folds``, (n,): stratified by label, shuffled by seed and id.
+
+    Only one picture of each group of copies is kept, so no group can span two folds. Raises UserError if a
+    class has fewer pictures than there are folds.
+    """
+    fewest = np.bincount(labels, minlength=len(CLASSES)).min()
+    if fewest < params.folds:
+        raise UserError(
+            f"params.yaml: crossvalidate.folds must be at most {fewest}, the number of pictures of the smaller "
+            f"class in train and validation, not {params.folds}"
+        )
+    positions = np.array([position(name, params.seed) for name in ids])
     folds = np.zeros(len(labels), int)
     for label in range(len(CLASSES)):
-        names = {group for group, its in zip(groups, labels, strict=True) if its == label}
-        hand = sorted(names, key=lambda group: position(group, params.seed))
-        fold_of = {group: i % params.folds + 1 for i, group in enumerate(hand)}
-        for i in np.flatnonzero(labels == label):
-            folds[i] = fold_of[groups[i]]
+        members = np.flatnonzero(labels == label)
+        shuffled = members[np.argsort(positions[members])]
+        folds[shuffled] = np.arange(len(members)) % params.folds + 1
     return folds
 
 
-def answers_of_fold(
+def predict_fold(
     data: Split, folds: np.ndarray, fold: int, params: Params, checkpoint: Path
 ) -> tuple[np.ndarray, float]:
-    """Scores and threshold for the pictures of ``fold``, by a model that the next fold chose, as validation."""
+    """Scores of the pictures of ``fold``, and the threshold; the following fold serves as validation split."""
     start_afresh(params.train)
     following = fold % params.crossvalidate.folds + 1
-    validation = pick(data, folds == following)
-    train = pick(data, (folds != fold) & (folds != following))
+    validation = subset(data, folds == following)
+    train = subset(data, (folds != fold) & (folds != following))
     model = build(data.pictures.shape[1], params.model)
     fit(model, train, validation, params.train, params.augment, checkpoint)
     calibrate(model, validation.labels, predict(model, validation.pictures))
@@ -101,7 +101,7 @@ def answers_of_fold(
     return predict(model, data.pictures[folds == fold]), threshold
 
 
-def pick(data: Split, which: np.ndarray) -> Split:
+def subset(data: Split, which: np.ndarray) -> Split:
     return Split(data.pictures[which], data.labels[which], [])
 
 

@@ -1,9 +1,11 @@
-"""Pictures that are likely filed under the wrong class, found from the out-of-fold scores of crossvalidate.
+"""Find pictures that are probably labelled wrong, from the out-of-fold scores of crossvalidate.
 
-Writes metrics/label_errors.csv, the surest first, and metrics/label_errors.jpg. Look at the pictures, delete
-the rows that are wrong, and append the others' path and label to the corrections file that params.yaml names.
+Writes metrics/label_errors.csv, the most likely errors first, and metrics/label_errors.jpg. Look at the
+pictures, delete the rows of those that are labelled correctly, and append path and label of the others to the
+corrections file that params.yaml names.
 """
 
+from hashlib import md5
 from pathlib import Path
 
 import numpy as np
@@ -13,46 +15,49 @@ from happysad.common import images
 from happysad.common.cli import run
 from happysad.common.contact_sheet import sheet
 from happysad.common.errors import UserError
-from happysad.common.files import read_csv, write_csv
 from happysad.common.params import load
+from happysad.common.tables import read_csv, write_csv
 
-MOST = 60  # pictures on the sheet
+SHOWN = 60  # pictures on the sheet, at most
+IDENTITY = ["path", "label", "split", "group"]
 
 
 def main(root: Path) -> None:
     params = load(root)
-    answers = root / "metrics/crossvalidation.csv"
-    if not answers.exists():
-        raise UserError(f"{answers} is missing: run dvc repro experiments/crossvalidation/dvc.yaml")
-    rows = read_csv(answers)
-    labels = np.array([CLASSES.index(row["label"]) for row in rows])
-    scores = np.array([float(row["score"]) for row in rows])
-    found = [rows[i] for i in suspects(labels, scores)]
-    if not found:
-        print(f"no label among {len(rows)} looks wrong")
-        return
-    other = dict(zip(CLASSES, CLASSES[::-1], strict=True))
-    write_csv(
-        root / "metrics/label_errors.csv",
-        [
-            {"path": r["path"], "label": other[r["label"]], "was": r["label"], "score": r["score"]}
-            for r in found
-        ],
-    )
-    shown = found[:MOST]
+    predictions, manifest_file = root / "metrics/crossvalidation.csv", root / "data/prepared/manifest.csv"
+    remedy = "run dvc repro experiments/crossvalidation/dvc.yaml"
+    if not predictions.exists():
+        raise UserError(f"{predictions} is missing: {remedy}")
+    rows, manifest = read_csv(predictions), read_csv(manifest_file)
+    trained_on = manifest.loc[manifest["split"].isin(["train", "validation"]), IDENTITY].sort_values("path")
+    if rows[IDENTITY].to_numpy().tolist() != trained_on.to_numpy().tolist():
+        raise UserError(f"{predictions} is of other pictures or labels than {manifest_file}: {remedy}")
+
+    labels = rows["label"].map(CLASSES.index).to_numpy()
+    found = rows.iloc[suspects(labels, rows["score"].to_numpy())]
+    other = found["label"].map(dict(zip(CLASSES, CLASSES[::-1], strict=True)))
+    table = found[["path", "label", "score"]].rename(columns={"label": "was"})
+    table.insert(1, "label", other)
+    write_csv(root / "metrics/label_errors.csv", table)
+
+    shown = table[:SHOWN]
     source = root / params.source
-    pictures = [images.decode(source / r["path"], 128, params.prepare.max_megapixels) for r in shown]
-    captions = [f"{r['path']}\nlabel {r['label']}, score {float(r['score']):.2f}" for r in shown]
-    title = f"Likely label errors, the surest first: {len(shown)} of {len(found)}"
-    sheet(pictures, captions, 10, title).save(root / "metrics/label_errors.jpg", quality=85)
-    print(f"{len(found)} of {len(rows)} labels look wrong: see metrics/label_errors.jpg and .csv")
+    pictures = [images.decode(source / path, 128, params.prepare.max_megapixels) for path in shown["path"]]
+    captions = [f"{row.path}\nlabel {row.was}, score {row.score:.2f}" for row in shown.itertuples()]
+    title = f"Likely label errors, the most likely first: {len(shown)} of {len(table)}"
+    page = sheet(pictures, captions, 10, title)
+    # By the manifest's hash, report.py tells whether the sheet and the test figures are of the same data.
+    page.save(
+        root / "metrics/label_errors.jpg", quality=85, comment=md5(manifest_file.read_bytes()).hexdigest()
+    )
+    print(f"{len(table)} of {len(rows)} labels are likely wrong: see metrics/label_errors.jpg and .csv")
 
 
 def suspects(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Indices of the likely label errors among ``labels`` (n,), the surest first.
+    """Indices of the likely label errors among ``labels`` (n,), the most likely first.
 
-    Confident learning (Northcutt, Jiang and Chuang 2021): the probability of the other class reaches the
-    mean that pictures of that class have for it, and that of its own class does not, or is the lower.
+    Confident learning (Northcutt, Jiang and Chuang 2021): the probability of the other class is at least its
+    mean over the pictures so labelled, and that of the given class is below its own such mean or the lower.
     """
     own, other = np.where(labels == 1, scores, 1 - scores), np.where(labels == 1, 1 - scores, scores)
     mean = np.array([(1 - scores[labels == 0]).mean(), scores[labels == 1].mean()])

@@ -3,82 +3,108 @@
 import base64
 import io
 import subprocess
+from hashlib import md5
 from html import escape
 from pathlib import Path
 from string import Template
 
+import yaml
+from PIL import Image
+
 from happysad.common.cli import run
 from happysad.common.errors import UserError
-from happysad.common.files import read_csv, read_json
-from happysad.evaluation import metrics, plots
+from happysad.common.files import read_json, replacing_file
+from happysad.common.tables import read_csv
+from happysad.evaluation import findings, plots
 
 MEANING = {
-    "accuracy": "share of all pictures that it answers right",
-    "precision": "of the pictures that it calls happy, the share that is",
-    "recall": "of the happy pictures, the share that it calls happy",
-    "specificity": "of the sad pictures, the share that it calls sad",
-    "balanced_accuracy": "the mean of recall and specificity: guessing gives 0.5, whatever the mix of classes",
-    "f1": "the harmonic mean of precision and recall",
-    "accuracy_at_half": "accuracy if happy began at a score of 0.5 and not at the threshold",
-    "roc_auc": "how often a happy picture gets the higher score than a sad one: guessing gives 0.5",
-    "average_precision": "the area under precision and recall: guessing gives the share that is happy",
-    "brier": "mean squared error of the score: lower is better, 0.25 knows nothing",
-    "ece": "how far scores lie from the share that is happy: lower is better; chance alone gives some",
-    "log_loss": "mean surprise at the label: lower is better, 0.69 knows nothing",
-    "majority_accuracy": "always answering what is commonest in train",
-    "logistic_accuracy": "logistic regression on 16x16 grey pixels",
-    "gain": "accuracy beyond the better of these two",
+    "accuracy": "fraction of pictures classified correctly",
+    "precision": "fraction of the pictures predicted happy that are happy",
+    "recall": "fraction of the happy pictures that are predicted happy",
+    "specificity": "fraction of the sad pictures that are predicted sad",
+    "balanced_accuracy": "mean of recall and specificity; chance level is 0.5, whatever the class balance",
+    "f1": "harmonic mean of precision and recall",
+    "accuracy_at_half": "accuracy at a threshold of 0.5 instead of the chosen one",
+    "roc_auc": "probability that a happy picture scores higher than a sad one; chance level is 0.5",
+    "average_precision": "area under the precision-recall curve; chance level is the fraction that is happy",
+    "brier": "mean squared error of the score; lower is better, 0.25 is a constant score of 0.5",
+    "ece": "expected calibration error; lower is better, sampling noise alone gives more than 0",
+    "log_loss": "binary cross-entropy of the score; lower is better, 0.69 is a constant score of 0.5",
+    "majority_accuracy": "baseline: always predicting the majority class of train",
+    "logistic_accuracy": "baseline: logistic regression on 16x16 grey pixels",
+    "gain": "accuracy minus that of the stronger baseline",
 }
+FIGURES = ("metrics/test.json", "metrics/slices.csv", "metrics/robustness.csv", "metrics/plots/test")
 
 
 def main(root: Path) -> None:
-    folder, model, tests = root / "metrics", root / "models/model.json", root / "metrics/plots/test"
-    if missing := [path for path in (folder / "test.json", tests, model) if not path.exists()]:
-        raise UserError(f"{missing[0]} is missing: run `dvc repro`")
-    figures, about = read_json(folder / "test.json"), read_json(model)
-    by_slice, by_corruption = read_csv(folder / "slices.csv"), read_csv(folder / "robustness.csv")
-    history = read_csv(folder / "history.csv")
+    metrics, test_plots = root / "metrics", root / "metrics/plots/test"
+    for path in ("dvc.lock", "models/model.json", *FIGURES):
+        if not (root / path).exists():
+            raise UserError(f"{root / path} is missing: run dvc repro")
+    params = recorded_params(root)
+    figures, description = read_json(metrics / "test.json"), read_json(root / "models/model.json")
+    lines = findings.findings(figures, read_csv(metrics / "slices.csv"), read_csv(metrics / "robustness.csv"))
+    learning_curves = plots.learning_curves(read_csv(metrics / "history.csv"), description["epoch"])
     page = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8")).substitute(
-        sentence=escape(metrics.sentence(figures)),
-        findings="".join(f"<li>{escape(line)}</li>" for line in findings(figures, by_slice, by_corruption)),
+        headline=escape(findings.headline(figures)),
+        findings="".join(f"<li>{escape(line)}</li>" for line in lines),
         figures=figure_table(figures),
-        curves=images(tests, "roc.png", "precision_recall.png", "confusion.png", "reliability.png"),
-        slices=images(tests, "slices.png", "robustness.png"),
-        galleries=images(tests, "sad_called_happy.jpg", "happy_called_sad.jpg", "least_certain.jpg"),
-        suspects=images(folder, "label_errors.jpg"),
-        training=image(drawn(plots.learning_curves(history, about["epoch"])), "png", "learning curves"),
-        data=counts(read_json(folder / "data.json")),
-        sheets=images(folder / "plots/data"),
-        params=escape((root / "params.yaml").read_text(encoding="utf-8")),
-        versions=escape(", ".join(f"{name} {version}" for name, version in about["versions"].items())),
-        threshold=f"{about['threshold']:.3f}",
+        curves=images(test_plots, "roc.png", "precision_recall.png", "confusion.png", "reliability.png"),
+        slices=images(test_plots, "slices.png", "robustness.png"),
+        galleries=images(test_plots, "*_classified_as_*.jpg", "least_certain.jpg"),
+        label_errors=label_errors(metrics / "label_errors.jpg", root / "data/prepared/manifest.csv"),
+        training=image(png(learning_curves), "png", "learning curves"),
+        data=data_table(read_json(metrics / "data.json")),
+        sheets=images(metrics / "plots/data", "*"),
+        params=escape(yaml.safe_dump(params, sort_keys=False)),
+        versions=escape(", ".join(f"{name} {version}" for name, version in description["versions"].items())),
+        threshold=f"{description['threshold']:.3f}",
         revision=escape(revision(root)),
     )
-    (folder / "report.html").write_text(page, encoding="utf-8")
-    print(f"{folder / 'report.html'}: {len(page) / 1e6:.1f} MB, opens in any browser")
+    with replacing_file(metrics / "report.html") as partial:
+        partial.write_text(page, encoding="utf-8")
+    print(f"{metrics / 'report.html'}: {len(page) / 1e6:.1f} MB, opens in any browser")
 
 
-def findings(figures: dict, by_slice: list[dict], by_corruption: list[dict]) -> list[str]:
-    """What a reader should know first, a sentence each."""
-    gain, low, high = (100 * figures[f"gain{end}"] for end in ("", "_ci_low", "_ci_high"))
-    found = f"{gain:+.1f} points ({low:+.1f} to {high:+.1f}) against the better baseline"
-    verdict = "better" if low > 0 else "worse" if high < 0 else "not shown to be better or worse"
-    lines = [f"It is {verdict} than a simple method: {found}."]
-    if worse := [row for row in by_slice if row["worse"] == "yes"]:
-        for row in worse:
-            lines.append(
-                f"It is worse on {row['slice']} {row['value']}: {float(row['accuracy']):.1%} of {row['n']}, "
-                f"of the rest {float(row['accuracy_of_rest']):.1%}."
-            )
-    else:
-        lines.append("No kind of picture was found on which it is worse than on the rest, beyond chance.")
-    worst = min(by_corruption[1:], key=lambda row: float(row["accuracy"]))
-    mirror = next(row for row in by_corruption if row["corruption"] == "mirror")
-    lines.append(
-        f"Of worse photographs, {worst['corruption']} ({worst['setting']}) costs most: "
-        f"{float(worst['accuracy']):.1%} right. A mirror changes {float(mirror['label_changes']):.1%} of its answers."
-    )
-    return lines
+def recorded_params(root: Path) -> dict:
+    """The params that dvc.lock records of the run that made the figures: of evaluate and all stages before it.
+
+    Raises UserError if a stage before it has run again since, or if a file is not the one that its stage wrote.
+    """
+    stages = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    if "evaluate" not in stages:
+        raise UserError(f"{root / 'dvc.lock'} has no stage evaluate: run dvc repro")
+    written = {out["path"]: (name, out["md5"]) for name, stage in stages.items() for out in stage["outs"]}
+    params, names = {}, ["evaluate"]
+    for name in names:  # to which the stages before it are added
+        stage = stages[name]
+        params = stage.get("params", {}).get("params.yaml", {}) | params
+        for out in stage["outs"]:
+            file = root / out["path"]
+            if file.is_file() and md5(file.read_bytes()).hexdigest() != out["md5"]:
+                raise UserError(f"{file} is not the one in dvc.lock: run dvc checkout or dvc repro")
+        for dep in stage["deps"]:
+            if dep["path"] in written:
+                writer, latest = written[dep["path"]]
+                if dep["md5"] != latest:
+                    raise UserError(f"{dep['path']} is newer than the test figures: run dvc repro")
+                if writer not in names:
+                    names.append(writer)
+    return params
+
+
+def revision(root: Path) -> str:
+    """The commit that holds the figures' dvc.lock, or that there is none."""
+
+    def git(*command: str) -> str:
+        run = subprocess.run(["git", "-C", root, *command], check=False, capture_output=True, text=True)
+        return run.stdout.strip()
+
+    commit = git("log", "-1", "--format=%h", "--", "dvc.lock")
+    if not commit or git("status", "--porcelain", "--", "dvc.lock"):
+        return "not committed"
+    return f"commit {commit}"
 
 
 def figure_table(figures: dict) -> str:
@@ -90,8 +116,8 @@ def figure_table(figures: dict) -> str:
     return "".join(rows)
 
 
-def counts(data: dict) -> str:
-    """metrics/data.json as table rows, groups of counts in one line."""
+def data_table(data: dict) -> str:
+    """metrics/data.json as table rows, nested counts in one line."""
     rows = []
     for name, value in data.items():
         if isinstance(value, dict):
@@ -102,27 +128,31 @@ def counts(data: dict) -> str:
     return "".join(rows)
 
 
-def images(folder: Path, *names: str) -> str:
-    """The pictures of these names that exist, in their order; all of the folder where none is named."""
-    files = [file for name in names or ["*"] for file in sorted(folder.glob(name))]
-    return "".join(image(file.read_bytes(), file.suffix[1:], file.stem) for file in files)
+def label_errors(sheet: Path, manifest: Path) -> str:
+    """The sheet of likely label errors, if there is one of the data that the figures are of."""
+    if sheet.exists() and manifest.exists():
+        with Image.open(sheet) as picture:
+            if picture.info.get("comment") == md5(manifest.read_bytes()).hexdigest().encode():
+                return image(sheet.read_bytes(), "jpeg", "likely label errors")
+    return ""
+
+
+def images(folder: Path, *patterns: str) -> str:
+    files = [file for pattern in patterns for file in sorted(folder.glob(pattern))]
+    return "".join(
+        image(file.read_bytes(), file.suffix[1:].replace("jpg", "jpeg"), file.stem) for file in files
+    )
 
 
 def image(content: bytes, kind: str, name: str) -> str:
     encoded = base64.b64encode(content).decode()
-    return f'<img alt="{name.replace("_", " ")}" src="data:image/{kind.replace("jpg", "jpeg")};base64,{encoded}">'
+    return f'<img alt="{name.replace("_", " ")}" src="data:image/{kind};base64,{encoded}">'
 
 
-def drawn(figure: plots.Figure) -> bytes:
+def png(figure: plots.Figure) -> bytes:
     file = io.BytesIO()
     plots.save(figure, file)
     return file.getvalue()
-
-
-def revision(root: Path) -> str:
-    """The commit, with -dirty where files differ from it; no commit where there is no git."""
-    command = ["git", "-C", root, "describe", "--always", "--dirty"]
-    return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip() or "no commit"
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 import compare
-from happysad.common.files import write_csv
+from happysad.common.tables import write_csv
 
 
-def predictions(wrong: range, n: int = 200) -> list[dict]:
+def predictions(wrong: range, n: int = 200) -> pd.DataFrame:
     made = []
     for i in range(n):
         label, other = ("happy", "sad") if i % 2 else ("sad", "happy")
@@ -17,12 +18,12 @@ def predictions(wrong: range, n: int = 200) -> list[dict]:
         score = 0.9 if predicted == "happy" else 0.1
         row = {"path": f"{label}/{i}.jpg", "label": label, "split": "test", "group": f"{i}", "id": f"{i}"}
         made.append(row | {"score": score, "predicted": predicted})
-    return made
+    return pd.DataFrame(made)
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A committed state that errs on 40 of 200 pictures; the tests change the file."""
+    """A commit that is wrong on 40 of 200 pictures; the tests change the workspace."""
     root = tmp_path_factory.mktemp("compared")
     write_csv(root / "metrics/predictions.csv", predictions(range(40)))
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
@@ -35,9 +36,9 @@ def project(tmp_path_factory):
 @pytest.mark.parametrize(
     ("wrong", "verdict"),
     [
-        (range(20), "workspace is better than HEAD"),
-        (range(70), "workspace is worse than HEAD"),
-        (range(1, 41), "Not decided"),
+        (range(20), "workspace is significantly better than HEAD"),
+        (range(70), "workspace is significantly worse than HEAD"),
+        (range(1, 41), "The difference between workspace and HEAD is not significant"),
     ],
 )
 def test_verdict(project, capsys, wrong, verdict):
@@ -50,11 +51,17 @@ def test_verdict(project, capsys, wrong, verdict):
 
 def test_refuses_other_pictures_or_labels(project, capsys):
     changed = predictions(range(40))
-    changed[3] |= {"label": "sad"}
+    changed.loc[3, "label"] = "sad"
     for rows in (predictions(range(40), n=199), changed):
         write_csv(project / "metrics/predictions.csv", rows)
         assert compare.main(["--root", str(project), "HEAD", "workspace"]) == 1
         assert "199 in common" in capsys.readouterr().err
+
+
+def test_refuses_predictions_of_an_older_version(project, capsys):
+    write_csv(project / "metrics/predictions.csv", predictions(range(40)).drop(columns="id"))
+    assert compare.main(["--root", str(project), "HEAD"]) == 1
+    assert "workspace: metrics/predictions.csv is of an older version" in capsys.readouterr().err
 
 
 def test_unknown_revision(project, capsys):

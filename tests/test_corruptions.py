@@ -1,8 +1,9 @@
-"""Worse photographs: the same size, worse with each severity, the same again."""
+"""Corruptions: the same size, worse with each severity, the same again, and counted right."""
 
 import numpy as np
 from conftest import draw
 
+from happysad.evaluation import corruptions
 from happysad.evaluation.corruptions import corrupted
 
 PICTURES = np.stack([np.asarray(draw(seed, 48, 48)) for seed in range(3)])
@@ -10,11 +11,11 @@ PICTURES = np.stack([np.asarray(draw(seed, 48, 48)) for seed in range(3)])
 
 def test_each_severity_is_worse_than_the_one_before():
     distance = {}
-    for about, worse in corrupted(PICTURES):
+    for description, worse in corrupted(PICTURES):
         assert worse.shape == PICTURES.shape
         assert worse.dtype == np.uint8
         change = np.abs(worse.astype(int) - PICTURES).mean()
-        distance.setdefault(about["corruption"], []).append(change)
+        distance.setdefault(description["corruption"], []).append(change)
     assert len(distance) == 9
     for changes in distance.values():
         assert changes[0] > 0
@@ -22,7 +23,7 @@ def test_each_severity_is_worse_than_the_one_before():
 
 
 def test_brightness_goes_both_ways_and_mirror_is_a_mirror():
-    worse = {(about["corruption"], about["severity"]): found for about, found in corrupted(PICTURES)}
+    worse = {(name["corruption"], name["severity"]): found for name, found in corrupted(PICTURES)}
     assert worse["darker", 3].mean() < PICTURES.mean() < worse["lighter", 3].mean()
     assert np.array_equal(worse["mirror", 1], PICTURES[:, :, ::-1])
 
@@ -30,3 +31,16 @@ def test_brightness_goes_both_ways_and_mirror_is_a_mirror():
 def test_same_pictures_same_corruption():
     for (_, first), (_, second) in zip(corrupted(PICTURES), corrupted(PICTURES), strict=True):
         assert np.array_equal(first, second)
+
+
+def test_accuracy_and_label_changes():
+    """A model that looks at nothing but brightness, on a black picture and three light ones."""
+    pictures = np.full((4, 16, 16, 3), 200, np.uint8)
+    pictures[0] = 0
+    table = corruptions.table(lambda p: p.mean(axis=(1, 2, 3)) / 255, pictures, np.array([0, 1, 1, 0]), 0.5)
+    accuracy = table.set_index(["corruption", "severity"])["accuracy"]
+    changes = table.set_index(["corruption", "severity"])["label_changes"]
+    assert len(table) == 1 + 8 * 3 + 1
+    assert (accuracy["none", 0], changes["none", 0]) == (0.75, 0)
+    assert (accuracy["mirror", 1], changes["mirror", 1]) == (0.75, 0)
+    assert (accuracy["darker", 2], changes["darker", 2]) == (0.5, 0.75)  # 120 of 255: all look dark

@@ -1,4 +1,4 @@
-"""Cross-validation: how pictures are dealt to folds, and what a small run leaves."""
+"""Cross-validation: how pictures are assigned to folds, and what a small run writes."""
 
 import shutil
 from dataclasses import replace
@@ -6,26 +6,37 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import PROJECT, SMALL, make_project
+from sklearn import metrics as judge
 
 import crossvalidate
-from happysad.common.files import read_csv, read_json
+from happysad.common.errors import UserError
+from happysad.common.files import read_json
 from happysad.common.params import load
-from happysad.evaluation import metrics
+from happysad.common.tables import read_csv
 
 
-def test_groups_stay_whole_and_classes_even():
+def test_folds_are_stratified_and_shuffled():
     labels = np.array([0] * 40 + [1] * 60)
-    groups = np.array([f"sad {i // 2}" for i in range(40)] + [f"happy {i // 3}" for i in range(60)])
+    ids = [f"{i:016x}" for i in range(100)]
     params = replace(load(PROJECT).crossvalidate, folds=4)
-    folds = crossvalidate.deal(labels, groups, params)
-    assert set(folds) == {1, 2, 3, 4}
-    assert all(len(set(folds[groups == group])) == 1 for group in groups)
+    folds = crossvalidate.assign_folds(labels, ids, params)
     assert np.bincount(folds[labels == 0]).tolist() == [0, 10, 10, 10, 10]
     assert np.bincount(folds[labels == 1]).tolist() == [0, 15, 15, 15, 15]
-    assert not np.array_equal(folds, crossvalidate.deal(labels, groups, replace(params, seed=2)))
+    order = np.random.default_rng(0).permutation(100)  # of the files, which decides nothing
+    again = crossvalidate.assign_folds(labels[order], [ids[i] for i in order], params)
+    assert np.array_equal(again, folds[order])
+    assert not np.array_equal(folds, crossvalidate.assign_folds(labels, ids, replace(params, seed=2)))
 
 
-def test_each_picture_of_train_and_validation_is_answered_once(finished, tmp_path):
+def test_more_folds_than_pictures_of_a_class_are_refused():
+    labels, ids = np.array([0] * 4 + [1] * 60), [f"{i}" for i in range(64)]
+    params = replace(load(PROJECT).crossvalidate, folds=5)
+    with pytest.raises(UserError, match=r"crossvalidate\.folds must be at most 4"):
+        crossvalidate.assign_folds(labels, ids, params)
+    assert set(crossvalidate.assign_folds(labels, ids, replace(params, folds=4))) == {1, 2, 3, 4}
+
+
+def test_one_prediction_for_each_picture_of_train_and_validation(finished, tmp_path):
     root = make_project(tmp_path, **SMALL | {"train": {"epochs": 1}, "crossvalidate": {"folds": 3}})
     for name in ("train", "validation"):  # and not test: it stays closed
         shutil.copytree(finished / "data/prepared" / name, root / "data/prepared" / name)
@@ -33,22 +44,19 @@ def test_each_picture_of_train_and_validation_is_answered_once(finished, tmp_pat
     crossvalidate.main(root)
 
     rows = read_csv(root / "metrics/crossvalidation.csv")
-    kept = [
-        row
-        for row in read_csv(root / "data/prepared/manifest.csv")
-        if row["split"] in ("train", "validation")
-    ]
-    assert [row["path"] for row in rows] == sorted(row["path"] for row in kept)
-    assert list(rows[0]) == ["path", "label", "split", "fold", "group", "score", "predicted"]
+    manifest = read_csv(root / "data/prepared/manifest.csv")
+    kept = manifest[manifest["split"].isin(["train", "validation"])].sort_values("path")
+    columns = ["path", "label", "split", "group"]
+    assert rows[columns].equals(kept[columns].reset_index(drop=True))
+    assert list(rows) == ["path", "label", "split", "fold", "group", "score", "predicted"]
+    assert not kept["group"].duplicated().any()  # or copies could lie in two folds
 
     figures = read_json(root / "metrics/crossvalidation.json")
-    labels = np.array([row["label"] == "happy" for row in rows], int)
-    right = np.array([row["label"] == row["predicted"] for row in rows])
-    scores = np.array([float(row["score"]) for row in rows])
+    labels, right = rows["label"] == "happy", rows["label"] == rows["predicted"]
     assert figures["accuracy"] == pytest.approx(right.mean())
-    assert figures["roc_auc"] == pytest.approx(metrics.roc_auc(labels, scores))
+    assert figures["roc_auc"] == pytest.approx(judge.roc_auc_score(labels, rows["score"]))
     assert figures["roc_auc_ci_low"] <= figures["roc_auc"] <= figures["roc_auc_ci_high"]
-    fold = np.array([row["fold"] == "2" for row in rows])
+    fold = rows["fold"] == 2
     assert figures["fold_2"]["n"] == fold.sum()
     assert figures["fold_2"]["accuracy"] == pytest.approx(right[fold].mean())
     assert not (root / "models/crossvalidate").exists()

@@ -1,12 +1,16 @@
 """Confident learning finds wrong labels, and little else."""
 
+from hashlib import md5
+
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import draw_folder, make_project
+from PIL import Image
 
 import label_errors
 from happysad.common.errors import UserError
-from happysad.common.files import read_csv, write_csv
+from happysad.common.tables import read_csv, write_csv
 
 
 def test_suspects():
@@ -24,19 +28,50 @@ def test_right_labels_are_left_alone():
     assert len(label_errors.suspects(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.8, 0.9]))) == 0
 
 
-def test_it_writes_corrections_and_a_sheet(tmp_path):
+@pytest.fixture
+def project(tmp_path):
+    """Ten photos, and out-of-fold scores of which one contradicts its label."""
     draw_folder(tmp_path / "photos/happy", range(5))
     draw_folder(tmp_path / "photos/sad", range(5, 10))
     root = make_project(tmp_path, source="photos")
-    with pytest.raises(UserError, match="crossvalidation"):
-        label_errors.main(root)
-    scores = [0.9, 0.8, 0.05, 0.9, 0.9, 0.1, 0.2, 0.1, 0.1, 0.2]
-    rows = [
-        {"path": f"{label}/{i}.jpg", "label": label, "score": score}
-        for i, (label, score) in enumerate(zip(["happy"] * 5 + ["sad"] * 5, scores, strict=True))
-    ]
+    rows = pd.DataFrame({"label": ["happy"] * 5 + ["sad"] * 5, "split": ["train", "validation"] * 5})
+    rows["path"] = [f"{label}/{i}.jpg" for i, label in enumerate(rows["label"])]
+    rows["group"] = [f"{i}" for i in range(10)]
+    test = pd.DataFrame([{"path": "sad/test.jpg", "label": "sad", "split": "test", "group": "test"}])
+    write_csv(root / "data/prepared/manifest.csv", pd.concat([test, rows]))
+    rows["score"] = [0.9, 0.8, 0.05, 0.9, 0.9, 0.1, 0.2, 0.1, 0.1, 0.2]
     write_csv(root / "metrics/crossvalidation.csv", rows)
-    label_errors.main(root)
-    expected = [{"path": "happy/2.jpg", "label": "sad", "was": "happy", "score": "0.05"}]
-    assert read_csv(root / "metrics/label_errors.csv") == expected
-    assert (root / "metrics/label_errors.jpg").stat().st_size > 1000
+    return root
+
+
+def test_it_writes_corrections_and_a_sheet(project):
+    label_errors.main(project)
+    found = read_csv(project / "metrics/label_errors.csv")
+    assert found.to_dict("records") == [
+        {"path": "happy/2.jpg", "label": "sad", "was": "happy", "score": 0.05}
+    ]
+    manifest = (project / "data/prepared/manifest.csv").read_bytes()
+    with Image.open(project / "metrics/label_errors.jpg") as sheet:
+        assert sheet.width > 128
+        assert sheet.info["comment"].decode() == md5(manifest).hexdigest()
+
+
+def test_nothing_found_leaves_an_empty_list_and_no_older_one(project):
+    label_errors.main(project)
+    rows = read_csv(project / "metrics/crossvalidation.csv")
+    rows["score"] = np.where(rows["label"] == "happy", 0.9, 0.1)
+    write_csv(project / "metrics/crossvalidation.csv", rows)
+    label_errors.main(project)
+    assert read_csv(project / "metrics/label_errors.csv").empty
+
+
+@pytest.mark.parametrize("column", ["path", "label"])
+def test_scores_of_other_data_are_refused(project, column):
+    rows = read_csv(project / "metrics/crossvalidation.csv")
+    rows.loc[0, column] = "sad"
+    write_csv(project / "metrics/crossvalidation.csv", rows)
+    with pytest.raises(UserError, match="of other pictures or labels"):
+        label_errors.main(project)
+    (project / "metrics/crossvalidation.csv").unlink()
+    with pytest.raises(UserError, match=r"crossvalidation\.csv is missing"):
+        label_errors.main(project)

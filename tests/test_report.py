@@ -1,30 +1,113 @@
-"""The report: one page, complete, that asks for nothing from elsewhere."""
+"""The report: one page, complete, of the last run's figures alone, that loads nothing from elsewhere."""
 
+import contextlib
 import re
 import shutil
 import subprocess
+from html import unescape
 
 import pytest
+import yaml
+from conftest import PROJECT
+from dvc.repo import Repo
+from PIL import Image
 
 import report
 from happysad.common.errors import UserError
-from happysad.common.files import read_json
-from happysad.evaluation import metrics
+from happysad.common.files import read_json, write_json
+from happysad.evaluation import findings
+
+
+def git(root, *command):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, *command], cwd=root, check=True)
 
 
 @pytest.fixture(scope="module")
-def page(finished):
-    report.main(finished)
-    return finished / "metrics/report.html"
+def project(finished, tmp_path_factory):
+    """A DVC project that has recorded a small run in a committed dvc.lock."""
+    root = tmp_path_factory.mktemp("reported") / "project"
+    shutil.copytree(finished, root)
+    shutil.copytree(PROJECT / "stages", root / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "pyproject.toml"):
+        shutil.copy(PROJECT / name, root)
+    with contextlib.chdir(root):  # where DVC takes paths to start from
+        Repo.init(no_scm=True)
+        Repo().commit(force=True)
+    git(root, "init", "-q")
+    git(root, "add", "dvc.lock")
+    git(root, "commit", "-qm", "a")
+    return root
 
 
-def test_it_says_the_figures_and_needs_no_other_file(page, finished):
+@pytest.fixture(scope="module")
+def page(project):
+    report.main(project)
+    return project / "metrics/report.html"
+
+
+def test_it_has_the_figures_and_needs_no_other_file(page, project):
     text = page.read_text()
-    assert metrics.sentence(read_json(finished / "metrics/test.json")) in text
+    assert findings.headline(read_json(project / "metrics/test.json")) in text
     assert len(re.findall("<img ", text)) >= 9 + 1
     assert not re.search(r'(src|href)="(?!data:)', text)
     assert "url(" not in text
     assert "<script" not in text
+
+
+def test_params_and_commit_are_those_of_the_run(page, project):
+    params, dvc_lock = project / "params.yaml", project / "dvc.lock"
+    before = params.read_text()
+    expected = yaml.safe_load(before)
+    for unused in ("crossvalidate", "export"):
+        del expected[unused]
+    params.write_text(before.replace("epochs: 2", "epochs: 77"))
+    git(project, "add", "params.yaml")
+    git(project, "commit", "-qm", "a later commit")
+    try:
+        report.main(project)
+        text = page.read_text()
+        assert yaml.safe_load(unescape(re.search("<pre>(.*)</pre>", text, re.DOTALL)[1])) == expected
+        command = ["git", "log", "--format=%h", "HEAD~1"]
+        commit = subprocess.run(command, cwd=project, check=True, capture_output=True, text=True).stdout
+        assert f"commit {commit.strip()}" in text
+        dvc_lock.write_text(dvc_lock.read_text() + "# changed\n")
+        report.main(project)
+        assert "not committed" in page.read_text()
+    finally:
+        params.write_text(before)
+        git(project, "checkout", "-q", "dvc.lock")
+
+
+def test_figures_of_another_run_are_refused(project, tmp_path):
+    root = tmp_path / "project"
+    shutil.copytree(project, root, ignore=shutil.ignore_patterns(".dvc", ".git"))
+    figures, lock = root / "metrics/test.json", root / "dvc.lock"
+    write_json(figures, read_json(figures) | {"accuracy": 1.0})  # as by python stages/evaluate.py
+    with pytest.raises(UserError, match=r"test\.json is not the one in dvc\.lock"):
+        report.main(root)
+    shutil.copy(project / "metrics/test.json", figures)
+    content = yaml.safe_load(lock.read_text())
+    model = next(out for out in content["stages"]["train"]["outs"] if out["path"] == "models/model.keras")
+    model["md5"] = "0" * 32  # trained again, and not yet evaluated
+    lock.write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=r"models/model\.keras is newer than the test figures"):
+        report.main(root)
+    del content["stages"]["evaluate"]
+    lock.write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match="no stage evaluate"):
+        report.main(root)
+
+
+def test_label_errors_of_other_data_are_left_out(tmp_path):
+    sheet, manifest = tmp_path / "label_errors.jpg", tmp_path / "manifest.csv"
+    manifest.write_bytes(b"hello\n")
+    assert report.label_errors(sheet, manifest) == ""
+    for comment, shown in (("b1946ac92492d2347c6235b4d2611184", True), ("another", False), (None, False)):
+        Image.new("RGB", (60, 60)).save(sheet, comment=comment)
+        assert ("<img" in report.label_errors(sheet, manifest)) == shown
+    manifest.unlink()
+    assert report.label_errors(sheet, manifest) == ""
 
 
 def test_a_browser_without_network_shows_every_picture(page, tmp_path):
@@ -44,38 +127,6 @@ def test_a_browser_without_network_shows_every_picture(page, tmp_path):
     command += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", copy.as_uri()]
     dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     assert f"<title>{len(re.findall('<img ', copy.read_text()))}</title>" in dom
-
-
-def test_findings():
-    """Each verdict follows from its figures."""
-    worst = {"corruption": "blur", "setting": "much", "accuracy": "0.6"}
-    mirror = {"corruption": "mirror", "setting": "", "accuracy": "0.8", "label_changes": "0.1"}
-    table = [{"corruption": "none", "accuracy": "0.5"}, worst, mirror]
-    slices = [
-        {
-            "slice": "flag",
-            "value": "dark",
-            "worse": "yes",
-            "n": "9",
-            "accuracy": "0.1",
-            "accuracy_of_rest": "0.9",
-        },
-        {
-            "slice": "flag",
-            "value": "light",
-            "worse": "no",
-            "n": "9",
-            "accuracy": "0.9",
-            "accuracy_of_rest": "0.9",
-        },
-    ]
-    for low, high, verdict in [(0.01, 0.2, "better"), (-0.2, -0.01, "worse"), (-0.1, 0.1, "not shown")]:
-        figures = {"gain": (low + high) / 2, "gain_ci_low": low, "gain_ci_high": high}
-        baseline, slice_, robust = report.findings(figures, slices, table)
-        assert baseline.startswith(f"It is {verdict}")
-        assert "flag dark: 10.0% of 9" in slice_
-        assert "blur (much) costs most: 60.0%" in robust
-        assert "changes 10.0%" in robust
 
 
 def test_without_results_it_says_what_to_do(tmp_path):

@@ -1,1 +1,1 @@
-"""Behind evaluate: metrics with intervals, baselines, slices, corruptions, plots."""
+"""What evaluate uses: metrics with intervals, baselines, slices, corruptions, Grad-CAM, plots, findings."""

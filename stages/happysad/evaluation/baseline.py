@@ -8,20 +8,20 @@ from PIL import Image
 from happysad import CLASSES
 
 SIDE = 16
-MOST = 20_000  # training pictures; more cost memory, and tell 257 weights little
-PENALTY = 0.01  # of the squared weights, a picture: best on validation of drawn faces, web photos, FER2013
+MOST = 20_000  # training pictures: 257 weights gain little from more, which would cost memory
+PENALTY = 0.01  # L2, per picture; the best on the validation splits of drawn faces, web photos and FER2013
 
 
 def features(pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """uint8 pictures (height, width, 3) -> (n, 256) grey values in [0, 1], each the mean of its area."""
+    """uint8 pictures (height, width, 3) -> (n, 256) mean grey values in [0, 1]."""
     grey = [Image.fromarray(p).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX) for p in pictures]
     return np.stack([np.asarray(g, float).ravel() for g in grey]) / 255
 
 
 def fit(pictures: np.ndarray, labels: np.ndarray) -> dict:
-    """The majority class of ``labels`` (n,), weights (256,) and bias of the regression on ``pictures``.
+    """The majority class of ``labels`` (n,), and weights (256,) and bias of the regression on ``pictures``.
 
-    Ridge-penalised on standardised features, by Newton's method (iteratively reweighted least squares).
+    L2-penalised on standardised features, fitted by Newton's method (iteratively reweighted least squares).
     """
     every = -(-len(labels) // MOST)
     pictures, labels = pictures[::every], labels[::every]
@@ -29,7 +29,7 @@ def fit(pictures: np.ndarray, labels: np.ndarray) -> dict:
     mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
     x = np.column_stack([(x - mean) / spread, np.ones(len(x))])
     penalty = np.full(x.shape[1], PENALTY * len(x))
-    penalty[-1] = 0  # of the bias
+    penalty[-1] = 0  # the bias is not penalised
     w = np.zeros(x.shape[1])
     for _ in range(25):
         p = 1 / (1 + np.exp(-(x @ w)))
@@ -41,7 +41,7 @@ def fit(pictures: np.ndarray, labels: np.ndarray) -> dict:
             break
     weights = w[:-1] / spread
     bias = w[-1] - weights @ mean
-    # rounded, so that the last bits of a matrix product do not change the file.
+    # Rounded, so that the last bits of a matrix product do not change the file.
     return {
         "majority": CLASSES[int(labels.mean() >= 0.5)],
         "weights": weights.round(6).tolist(),
@@ -50,5 +50,5 @@ def fit(pictures: np.ndarray, labels: np.ndarray) -> dict:
 
 
 def scores(baseline: dict, pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """(n,) the logistic regression's probability of happy."""
+    """The logistic regression's probability of happy, (n,)."""
     return 1 / (1 + np.exp(-(features(pictures) @ np.array(baseline["weights"]) + baseline["bias"])))

@@ -1,13 +1,17 @@
-"""Worse photographs: each test picture changed in ways that cameras, apps and people change pictures.
+"""Robustness to corruptions: each test picture changed as cameras, apps and people change pictures.
 
-After Hendrycks and Dietterich (2019), with severities that leave the expression plain to a person.
+After Hendrycks and Dietterich (2019), at severities that leave the expression plain to a person.
 """
 
 from collections.abc import Callable, Iterator
 from io import BytesIO
+from itertools import chain
 
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+
+from happysad.evaluation.metrics import proportion
 
 
 def brightness(picture: Image.Image, factor: float, rng: np.random.Generator) -> Image.Image:
@@ -18,8 +22,8 @@ def contrast(picture: Image.Image, factor: float, rng: np.random.Generator) -> I
     return ImageEnhance.Contrast(picture).enhance(factor)
 
 
-def blur(picture: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
-    return picture.filter(ImageFilter.GaussianBlur(share * picture.width))
+def blur(picture: Image.Image, fraction: float, rng: np.random.Generator) -> Image.Image:
+    return picture.filter(ImageFilter.GaussianBlur(fraction * picture.width))
 
 
 def noise(picture: Image.Image, levels: float, rng: np.random.Generator) -> Image.Image:
@@ -47,25 +51,43 @@ def mirror(picture: Image.Image, _: float, rng: np.random.Generator) -> Image.Im
     return ImageOps.mirror(picture)
 
 
-# Name, what does it, the setting of each severity, and what the setting is.
+# Name, function, the parameter of each severity, and what it means.
 CORRUPTIONS: list[tuple[str, Callable, tuple[float, ...], str]] = [
-    ("darker", brightness, (0.8, 0.6, 0.4), "times as bright"),
-    ("lighter", brightness, (1.2, 1.5, 1.8), "times as bright"),
-    ("contrast", contrast, (0.75, 0.5, 0.3), "times the contrast"),
-    ("blur", blur, (0.01, 0.02, 0.03), "of the width, Gaussian radius"),
-    ("noise", noise, (8, 16, 32), "grey levels, standard deviation"),
-    ("jpeg", jpeg, (60, 30, 15), "JPEG quality"),
-    ("resize", resize, (0.75, 0.5, 0.4), "times the size, and back"),
-    ("rotation", rotation, (5, 10, 20), "degrees, to either side"),
-    ("mirror", mirror, (1,), "left and right exchanged"),
+    ("darker", brightness, (0.8, 0.6, 0.4), "{:g} times as bright"),
+    ("lighter", brightness, (1.2, 1.5, 1.8), "{:g} times as bright"),
+    ("contrast", contrast, (0.75, 0.5, 0.3), "{:g} times the contrast"),
+    ("blur", blur, (0.01, 0.02, 0.03), "Gaussian radius {:g} of the width"),
+    ("noise", noise, (8, 16, 32), "standard deviation {:g} of 255"),
+    ("jpeg", jpeg, (60, 30, 15), "quality {:g}"),
+    ("resize", resize, (0.75, 0.5, 0.4), "to {:g} of the size and back"),
+    ("rotation", rotation, (5, 10, 20), "{:g} degrees to the left or right"),
+    ("mirror", mirror, (1,), "left and right swapped"),
 ]
 
 
 def corrupted(pictures: np.ndarray, seed: int = 1) -> Iterator[tuple[dict, np.ndarray]]:
-    """Yield corruption, severity 1 to 3 and setting with the changed pictures, (n, side, side, 3) uint8."""
-    for name, change, settings, meaning in CORRUPTIONS:
-        for severity, setting in enumerate(settings, start=1):
+    """Yield corruption, severity from 1 and setting, with the pictures so changed, (n, side, side, 3) uint8."""
+    for name, corrupt, parameters, setting in CORRUPTIONS:
+        for severity, parameter in enumerate(parameters, start=1):
             rng = np.random.default_rng(seed)
-            changed = [np.asarray(change(Image.fromarray(p), setting, rng)) for p in pictures]
-            about = {"corruption": name, "severity": severity, "setting": f"{setting:g} {meaning}"}
-            yield about, np.stack(changed)
+            worse = [np.asarray(corrupt(Image.fromarray(p), parameter, rng)) for p in pictures]
+            description = {"corruption": name, "severity": severity, "setting": setting.format(parameter)}
+            yield description, np.stack(worse)
+
+
+def table(
+    predict: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray, labels: np.ndarray, threshold: float
+) -> pd.DataFrame:
+    """A row for the unchanged pictures, then one per corruption and severity.
+
+    ``predict`` maps pictures, (n, side, side, 3) uint8, to scores (n,). Each row has the accuracy with its
+    interval, and as label_changes the fraction of pictures whose predicted label changes.
+    """
+    unchanged = {"corruption": "none", "severity": 0, "setting": ""}, pictures
+    before = predict(pictures) >= threshold
+    rows = []
+    for description, worse in chain([unchanged], corrupted(pictures)):
+        after = predict(worse) >= threshold
+        accuracy = proportion("accuracy", after == labels)
+        rows.append(description | accuracy | {"label_changes": float((after != before).mean())})
+    return pd.DataFrame(rows)

@@ -1,67 +1,63 @@
-"""Where the model is worse: accuracy by kind of picture, over the rows of predictions.csv."""
+"""Where the model is worse: accuracy by slice of the test set, from the rows of predictions.csv."""
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
 from happysad.evaluation.metrics import proportion
 
 
-def table(rows: list[dict]) -> list[dict]:
-    """A row per slice: what it is, n, accuracy with its interval, that of the rest, p-value, worse or not.
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row per slice: slice, value, n, accuracy with its interval, accuracy_of_rest, p_value, worse.
 
-    ``p_value`` is that of a slice being no worse than the rest (Fisher's exact test, one-sided); ``worse``
-    is yes where it stays below 5% after Holm's correction (1979) for the number of slices. Those come first,
-    the smallest before the others.
+    ``p_value`` tests whether the accuracy of a slice is lower than that of the rest (Fisher's exact test,
+    one-sided); ``worse`` is yes where it stays below 5% after Holm's correction (1979) for the number of
+    slices. These come first, the smallest at the top. A slice that holds all pictures is left out.
     """
-    right = np.array([row["label"] == row["predicted"] for row in rows])
-    found = [
-        {
-            "slice": name,
-            "value": value,
-            "n": int(part.sum()),
-            **proportion("accuracy", right[part]),
-            "accuracy_of_rest": float(right[~part].mean()),
-            "p_value": fisher(right[part], right[~part]),
-            "worse": "no",
-        }
-        for name, value, part in parts(rows)
-        if not part.all()  # what all pictures share tells nothing
-    ]
-    for i, row in enumerate(sorted(found, key=lambda row: row["p_value"])):
-        if row["p_value"] * (len(found) - i) >= 0.05:
-            break
-        row["worse"] = "yes"
-    return sorted(found, key=lambda row: (row["worse"] == "no", row["worse"] == "yes" and row["n"]))
+    right = (rows["label"] == rows["predicted"]).to_numpy()
+    found = []
+    for name, values in attributes(rows).items():
+        for value, members in values.groupby(values, observed=True):
+            part = rows.index.isin(members.index)
+            if part.all():
+                continue
+            row = {"slice": name, "value": value, "n": int(part.sum())}
+            row |= proportion("accuracy", right[part])
+            row |= {"accuracy_of_rest": right[~part].mean(), "p_value": fisher(right[part], right[~part])}
+            found.append(row)
+    slices = pd.DataFrame(found)
+    ranked = slices["p_value"].sort_values(kind="stable")
+    adjusted = (ranked * np.arange(len(ranked), 0, -1)).cummax()
+    slices["worse"] = np.where(adjusted.sort_index() < 0.05, "yes", "no")
+    worse = slices["worse"] == "yes"
+    return pd.concat([slices[worse].sort_values("n", kind="stable"), slices[~worse]], ignore_index=True)
 
 
-def parts(rows: list[dict]) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Slice, value, and which of the rows it holds, (n,) bool."""
-    for name in ("format", "source_split", "colour"):
-        values = np.array([row[name] for row in rows])
-        for value in np.unique(values):
-            yield name, value or "none", values == value
-    sides = np.array([math.sqrt(float(row["width"]) * float(row["height"])) for row in rows])
-    yield from terciles("size", sides, ("small", "middle", "large"), "px")
-    brightness = np.array([float(row["brightness"]) for row in rows])
-    yield from terciles("brightness", brightness, ("dark", "middle", "light"), "of 255")
-    for flag in sorted({flag for row in rows for flag in row["flags"].split()}):
-        yield "flag", flag, np.array([flag in row["flags"].split() for row in rows])
+def attributes(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """For each kind of slice, its value by picture; a picture has as many flags as it has, or none."""
+    side = np.sqrt(rows["width"] * rows["height"])
+    return {
+        "format": rows["format"],
+        "source_split": rows["source_split"].replace("", "none"),
+        "colour": rows["colour"],
+        "size": terciles(side, ("small", "middle", "large"), "px"),
+        "brightness": terciles(rows["brightness"], ("dark", "middle", "light"), "of 255"),
+        "flag": rows["flags"].str.split().explode().dropna(),
+    }
 
 
-def terciles(
-    name: str, values: np.ndarray, words: tuple[str, str, str], unit: str
-) -> Iterator[tuple[str, str, np.ndarray]]:
-    """The thirds of ``values`` with their ranges; equal values share one, so that there may be fewer."""
-    which = np.searchsorted(np.quantile(values, [1 / 3, 2 / 3]), values)
-    for i in np.unique(which):
-        part = which == i
-        yield name, f"{words[i]}: {values[part].min():.0f} to {values[part].max():.0f} {unit}", part
+def terciles(values: pd.Series, names: tuple[str, str, str], unit: str) -> pd.Series:
+    """The tercile of each value, named with its range; equal values share one, so that there may be fewer."""
+    number = np.searchsorted(values.quantile([1 / 3, 2 / 3]), values)
+    ranges = {
+        i: f"{names[i]}: {part.min():.0f} to {part.max():.0f} {unit}" for i, part in values.groupby(number)
+    }
+    return pd.Series(pd.Categorical([ranges[i] for i in number], ranges.values()), values.index)
 
 
 def fisher(part: np.ndarray, rest: np.ndarray) -> float:
-    """How likely ``part`` would hold at most so many True by chance, if ``part`` and ``rest`` were alike."""
+    """One-sided p-value of Fisher's exact test that ``part`` (n,) is no less often True than ``rest`` (m,)."""
 
     def log_choose(n: int, k: int) -> float:
         return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

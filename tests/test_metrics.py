@@ -1,4 +1,4 @@
-"""Every figure against scikit-learn or a value worked out by hand."""
+"""Every metric against scikit-learn, SciPy or a published value."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from happysad.evaluation import metrics
 
 
 @st.composite
-def answers(draw):
+def examples(draw):
     """Labels of both classes and scores with ties."""
     n = draw(st.integers(2, 60))
     labels = np.array(draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
@@ -21,17 +21,17 @@ def answers(draw):
     return labels, np.array(draw(st.lists(st.integers(1, 19), min_size=n, max_size=n))) / 20
 
 
-@given(answers(), st.sampled_from([0.0, 0.3, 0.5, 0.55, 1.0]))
-def test_metrics(answers, threshold):
-    labels, scores = answers
-    said = scores >= threshold
+@given(examples(), st.sampled_from([0.0, 0.3, 0.5, 0.55, 1.0]))
+def test_metrics(examples, threshold):
+    labels, scores = examples
+    predicted = scores >= threshold
     expected = {
-        "accuracy": judge.accuracy_score(labels, said),
-        "precision": judge.precision_score(labels, said, zero_division=0),
-        "recall": judge.recall_score(labels, said),
-        "specificity": judge.recall_score(labels, said, pos_label=0),
-        "balanced_accuracy": judge.balanced_accuracy_score(labels, said),
-        "f1": judge.f1_score(labels, said, zero_division=0),
+        "accuracy": judge.accuracy_score(labels, predicted),
+        "precision": judge.precision_score(labels, predicted, zero_division=0),
+        "recall": judge.recall_score(labels, predicted),
+        "specificity": judge.recall_score(labels, predicted, pos_label=0),
+        "balanced_accuracy": judge.balanced_accuracy_score(labels, predicted),
+        "f1": judge.f1_score(labels, predicted, zero_division=0),
         "roc_auc": judge.roc_auc_score(labels, scores),
         "average_precision": judge.average_precision_score(labels, scores),
         "brier": judge.brier_score_loss(labels, scores),
@@ -46,13 +46,13 @@ def test_metrics(answers, threshold):
         assert found[name] <= found[f"{name}_ci_high"] + 1e-12 <= 1 + 1e-12
 
 
-@given(answers())
-def test_curves(answers):
-    false_positive_rate, recall = metrics.roc_curve(*answers)
-    expected = judge.roc_curve(*answers, drop_intermediate=False)
+@given(examples())
+def test_curves(examples):
+    false_positive_rate, recall = metrics.roc_curve(*examples)
+    expected = judge.roc_curve(*examples, drop_intermediate=False)
     assert np.allclose([false_positive_rate, recall], expected[:2])
-    precision, recall = metrics.precision_recall_curve(*answers)
-    expected = judge.precision_recall_curve(*answers)
+    precision, recall = metrics.precision_recall_curve(*examples)
+    expected = judge.precision_recall_curve(*examples)
     assert np.allclose([precision, recall], [expected[0][-2::-1], expected[1][-2::-1]])
 
 
@@ -68,14 +68,14 @@ def test_wilson():
     assert metrics.wilson(0, 0) == (0, 1)
 
 
-@pytest.mark.parametrize("figure", ["balanced_accuracy", "accuracy"])
-def test_best_threshold_of_calibrated_scores(figure):
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "accuracy"])
+def test_best_threshold_of_calibrated_scores(metric):
     rng = np.random.default_rng(0)
     scores = rng.beta(2, 1, 100_000)
     labels = (rng.random(len(scores)) < scores).astype(int)
-    judged = getattr(judge, f"{figure}_score")
+    judged = getattr(judge, f"{metric}_score")
     every = [judged(labels, scores >= t) for t in np.linspace(0.05, 0.95, 91)]
-    best = judged(labels, scores >= metrics.best_threshold(labels, figure))
+    best = judged(labels, scores >= metrics.best_threshold(labels, metric))
     assert best == pytest.approx(max(every), abs=0.002)
     assert best > judged(labels, scores >= 0.6) + 0.002  # or any threshold would do
 
@@ -96,42 +96,50 @@ def test_platt_stays_finite_and_keeps_the_order():
     assert metrics.platt(labels, np.array([0.9, 0.8, 0.7, 0.3, 0.2, 0.1])) == (1, 0)
 
 
-@given(answers())
-def test_ece(answers):
-    labels, scores = answers
-    share, mean = calibration_curve(labels, scores, n_bins=10, strategy="quantile")
+@given(examples())
+def test_ece(examples):
+    labels, scores = examples
+    fraction, mean = calibration_curve(labels, scores, n_bins=10, strategy="quantile")
     edges = np.percentile(scores, np.linspace(0, 100, 11))
     sizes = np.bincount(np.searchsorted(edges[1:-1], scores))
-    expected = np.sum(sizes[sizes > 0] * np.abs(share - mean)) / len(labels)
+    expected = np.sum(sizes[sizes > 0] * np.abs(fraction - mean)) / len(labels)
     assert metrics.ece(labels, scores) == pytest.approx(expected, abs=1e-9)
-    assert sum(row["n"] for row in metrics.reliability(labels, scores)) == len(labels)
+    bins = metrics.reliability(labels, scores)
+    assert [row["happy"] for row in bins] == pytest.approx(fraction)
+    assert [row["score"] for row in bins] == pytest.approx(mean)
+    assert [row["n"] for row in bins] == sizes[sizes > 0].tolist()
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=80))
 def test_mcnemar(pairs):
     first, second = np.array(pairs).T
-    only, either = int((first & ~second).sum()), int((first != second).sum())
-    expected = binomtest(only, either).pvalue if either else 1
+    only_first, either = int((first & ~second).sum()), int((first != second).sum())
+    expected = binomtest(only_first, either).pvalue if either else 1
     assert metrics.mcnemar(first, second) == pytest.approx(expected, abs=1e-9)
 
 
-def test_intervals_by_group():
+def test_bootstrap_intervals():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 200)
     scores = np.clip(0.5 + 0.15 * (2 * labels - 1) + rng.normal(0, 0.2, 200), 0.01, 0.99)
-    alone = metrics.intervals(labels, scores, 0.5, np.arange(200))
-    assert alone == metrics.intervals(labels, scores, 0.5, np.arange(200))
+    found = metrics.intervals(labels, scores, 0.5)
     for name, value in metrics.overall(labels, scores, 0.5).items():
-        assert alone[f"{name}_ci_low"] < value < alone[f"{name}_ci_high"]
+        assert found[f"{name}_ci_low"] < value < found[f"{name}_ci_high"]
     # DeLong's standard error of the area is what the bootstrap estimates.
     happy, sad = scores[labels == 1], scores[labels == 0]
     above = (happy[:, None] > sad).astype(float)
     error = np.sqrt(above.mean(axis=1).var() / len(happy) + above.mean(axis=0).var() / len(sad))
-    width = alone["roc_auc_ci_high"] - alone["roc_auc_ci_low"]
+    width = found["roc_auc_ci_high"] - found["roc_auc_ci_low"]
     assert width == pytest.approx(2 * metrics.Z * error, rel=0.15)
-    # Four copies of each picture tell no more than one, where they count as a group.
-    copies = metrics.intervals(np.repeat(labels, 4), np.repeat(scores, 4), 0.5, np.repeat(np.arange(200), 4))
-    assert copies["roc_auc_ci_high"] - copies["roc_auc_ci_low"] == pytest.approx(width, rel=0.1)
+
+
+def test_resamples_hold_both_classes_and_draw_evenly():
+    labels = np.array([0] * 9 + [1])
+    samples = np.array(list(metrics.resamples(labels)))
+    assert samples.shape == (1000, 10)
+    assert labels[samples].any(axis=1).all()
+    counts = np.bincount(samples.ravel(), minlength=10)
+    assert counts[:9] == pytest.approx(np.full(9, counts[:9].mean()), rel=0.15)
 
 
 def test_uncalibrated_undoes_platt():

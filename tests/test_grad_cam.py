@@ -1,4 +1,4 @@
-"""Grad-CAM on a model whose answer depends on two corners alone."""
+"""Grad-CAM on a model whose score depends on two corners only."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from happysad.evaluation.grad_cam import grad_cam, overlay
 
 @pytest.fixture(scope="module")
 def corners():
-    """Light in the top left corner makes it happier, light in the bottom right one sadder."""
+    """Light in the top left corner raises the score, light in the bottom right corner lowers it."""
     inputs = keras.Input((32, 32, 3), dtype="uint8")
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = keras.layers.Conv2D(2, 3, padding="same", activation="relu")(x)
@@ -25,7 +25,7 @@ def corners():
     return model
 
 
-def test_the_heat_lies_on_the_corner_that_speaks_for_the_answer(corners):
+def test_the_heat_lies_on_the_corner_that_decides(corners):
     pictures = np.stack([np.asarray(draw(seed, 32, 32)) | 64 for seed in range(4)])
     heat = grad_cam(corners, pictures, np.array([1, 1, 0, 0]))
     assert heat.shape == (4, 32, 32)
