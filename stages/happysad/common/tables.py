@@ -1,6 +1,7 @@
 """CSV files as pandas tables, without loss: each is written whole or not at all, and reads back as it was."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
@@ -19,7 +20,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8", errors="surrogateescape")
 
 
-def read_csv(path: Path) -> pd.DataFrame:
+def read_csv(path: Path | BinaryIO) -> pd.DataFrame:
     return pd.read_csv(
         path,
         dtype=TEXT,
