@@ -22,7 +22,7 @@ def build(image_size: int, params: Model) -> keras.Model:
     Raises UserError where the pictures are too small for so many stages.
     """
     inputs = keras.Input((image_size, image_size, 3), dtype="uint8", name="pictures")
-    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs)  # to [-1, 1]: trains faster than [0, 1]
     for filters in params.filters:
         if x.shape[1] < (4 if params.padding == "valid" else 2):
             raise UserError(
