@@ -19,8 +19,9 @@ from PIL import Image
 
 import prepare
 from happysad.common.errors import UserError
-from happysad.common.files import read_csv, read_json
+from happysad.common.files import read_json
 from happysad.common.params import load
+from happysad.common.tables import read_csv
 
 SHARES = {"test_fraction": 0.25, "validation_fraction": 0.25, "image_size": 32}
 
@@ -38,7 +39,7 @@ def run(root: Path) -> dict[str, dict]:
     raw = snapshot(root / "photos")
     prepare.main(root)
     assert snapshot(root / "photos") == raw
-    rows = {row["path"]: row for row in read_csv(root / "data/prepared/manifest.csv")}
+    rows = manifest(root)
     assert set(rows) == {f.relative_to(root / "photos").as_posix() for f in (root / "photos").rglob("*.*")}
     stored = {
         f.relative_to(root / "data/prepared").as_posix() for f in (root / "data/prepared").rglob("*.png")
@@ -51,6 +52,10 @@ def run(root: Path) -> dict[str, dict]:
     assert (counts["raw"], counts["kept"]) == (len(rows), len(kept))
     assert sum(counts["rejected"].values()) == len(rows) - len(kept)
     return rows
+
+
+def manifest(root: Path) -> dict[str, dict]:
+    return {row["path"]: row for row in read_csv(root / "data/prepared/manifest.csv").to_dict("records")}
 
 
 def snapshot(folder: Path) -> dict:
@@ -130,7 +135,7 @@ def test_too_large(project):
 def test_no_permission(project):
     (project / "photos/happy/1.jpg").chmod(0)
     prepare.main(project)
-    rows = {row["path"]: row for row in read_csv(project / "data/prepared/manifest.csv")}
+    rows = manifest(project)
     assert (rows["happy/1.jpg"]["reason"], rows["happy/1.jpg"]["detail"]) == (
         "unreadable",
         "Permission denied",
