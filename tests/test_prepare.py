@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 from conftest import PROJECT, draw, draw_folder, make_project
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import prepare
 from happysad.common.errors import UserError
 from happysad.common.files import read_json
 from happysad.common.params import load
 from happysad.common.tables import read_csv
+from happysad.data.manifest import find_files
 
 SHARES = {"test_fraction": 0.25, "validation_fraction": 0.25, "image_size": 32}
 
@@ -40,7 +42,8 @@ def run(root: Path) -> dict[str, dict]:
     prepare.main(root)
     assert snapshot(root / "photos") == raw
     rows = manifest(root)
-    assert set(rows) == {f.relative_to(root / "photos").as_posix() for f in (root / "photos").rglob("*.*")}
+    files = {f.relative_to(root / "photos").as_posix() for f in (root / "photos").rglob("*.*")}
+    assert set(rows) == {file for file in files if not file.startswith(".") and "/." not in file}
     stored = {
         f.relative_to(root / "data/prepared").as_posix() for f in (root / "data/prepared").rglob("*.png")
     }
@@ -116,7 +119,6 @@ def test_odd_files(project):
     assert reasons == {
         "empty.jpg": "unreadable",
         "page.jpg": "unreadable",
-        ".DS_Store": "unreadable",
         "tiny.png": "too_small",
         "blank.png": "blank",
         "loop.jpg": "unreadable",
@@ -154,15 +156,18 @@ def test_corrections(project):
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("lines", "message"),
     [
-        ("happy/1.jpg,angry", "line 2: label must be happy, sad or reject, not 'angry'"),
-        ("happy/none.jpg,sad", "line 2: the source folder has no file happy/none.jpg"),
-        ("happy/1.jpg", "line 2: label must be"),
+        ("path,label\nhappy/1.jpg,angry", "line 2: label must be happy, sad or reject, not 'angry'"),
+        ("path,label\nhappy/none.jpg,sad", "line 2: the source folder has no file happy/none.jpg"),
+        ("path,label\nhappy/1.jpg", "line 2: must be a path and a label"),
+        ("path,label\n\nhappy/1,5.jpg,sad", "line 3: must be a path and a label"),
+        ("path,label\nhappy/1.jpg,sad\nhappy/1.jpg,sad", "line 3: happy/1.jpg stands here twice"),
+        ("happy/1.jpg,sad", "line 1: must be path,label"),
     ],
 )
-def test_a_correction_that_fits_nothing(project, line, message):
-    (project / "data/corrections.csv").write_text(f"path,label\n{line}\n")
+def test_a_correction_that_fits_nothing(project, lines, message):
+    (project / "data/corrections.csv").write_text(f"{lines}\n")
     with pytest.raises(UserError, match=r"^data/corrections\.csv, ") as error:
         prepare.main(project)
     assert message in str(error.value)
@@ -271,6 +276,32 @@ def test_renaming_never_moves_a_picture(project):
     )
 
 
+def test_neither_last_bits_nor_lossless_reencoding_move_a_picture(project):
+    before = run(project)
+    for number, file in enumerate(sorted((project / "photos").rglob("*.jpg"))):
+        picture = Image.open(file)
+        picture.save(file.with_suffix(".png"), pnginfo=metadata(number))
+        file.unlink()
+    reencoded = run(project)
+    places = Counter((row["id"], row["split"]) for row in before.values())
+    assert Counter((row["id"], row["split"]) for row in reencoded.values()) == places
+    for file in (project / "photos").rglob("*.png"):
+        pixels = np.array(Image.open(file))
+        pixels[20, 30] ^= 1
+        Image.fromarray(pixels).save(file)
+    changed = run(project)
+    assert not {row["id"] for row in changed.values()} & {row["id"] for row in before.values()}
+    assert {name: row["split"] for name, row in changed.items()} == {
+        name: row["split"] for name, row in reencoded.items()
+    }
+
+
+def metadata(number: int) -> PngInfo:
+    text = PngInfo()
+    text.add_text("Comment", str(number))
+    return text
+
+
 def test_ready_made_splits(tmp_path):
     for split, start in {"train": 0, "validation": 400}.items():
         draw_folder(tmp_path / "photos" / split / "happy", range(start, start + 40))
@@ -283,26 +314,47 @@ def test_ready_made_splits(tmp_path):
     assert splits == {("train", "train"), ("train", "test"), ("validation", "validation")}
 
 
+@pytest.mark.parametrize("name", ["val", "Valid", "dev", "VALIDATION"])
+def test_other_names_of_folders(tmp_path, name):
+    for split, start in {"Train": 0, name: 400, "TEST": 800}.items():
+        draw_folder(tmp_path / "photos" / split / "Happy", range(start, start + 12))
+        draw_folder(tmp_path / "photos" / split / "SAD", range(start + 100, start + 112))
+    (tmp_path / "photos/README.txt").write_text("mine")
+    pictures = find_files(tmp_path, "photos")
+    assert Counter((p.path.split("/")[0], p.source_split, p.label) for p in pictures) == {
+        (folder, split, label): 12
+        for folder, split in {"Train": "train", name: "validation", "TEST": "test"}.items()
+        for label in ("happy", "sad")
+    }
+
+
+def test_files_outside_the_class_folders_are_told(project, capsys):
+    draw(1).save(project / "photos/loose.jpg")
+    prepare.main(project)
+    assert "1 files outside the class folders are not used, such as loose.jpg" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda photos: (photos / "sad").rename(photos / "melancholic"), "it holds happy, melancholic"),
-        (lambda photos: (photos / "neutral").mkdir(), "it holds happy, neutral, sad"),
+        (lambda photos: (photos / "sad").rename(photos / "melancholic"), "photos holds melancholic/: "),
+        (lambda photos: (photos / "neutral").mkdir(), "photos holds neutral/: "),
+        (lambda photos: (photos / "train").mkdir(), "photos holds happy/, sad/: "),
         (lambda photos: photos.rename(photos.parent / "elsewhere"), "source: photos is not a folder"),
-        (lambda photos: [f.unlink() for f in (photos / "sad").iterdir()], "photos/sad holds 0 files"),
+        (lambda photos: [f.unlink() for f in (photos / "sad").iterdir()], "photos holds 0 sad files"),
         (
             lambda photos: [f.unlink() for f in list((photos / "sad").iterdir())[9:]],
-            "photos/sad holds 9 files",
+            "photos holds 9 sad files",
         ),
         (lambda photos: [f.write_text("x") for f in photos.rglob("*.jpg")], "none of the 50 files"),
         (
             lambda photos: [f.write_text("x") for f in (photos / "sad").iterdir()],
             "no sad picture is left for train",
         ),
-        (lambda photos: (photos / "validation").mkdir(), "validation/ but no train/"),
+        (lambda photos: turn_into(photos, "validation"), "validation/ but no train/"),
     ],
 )
-def test_a_source_that_cannot_serve(project, spoil, message):
+def test_a_source_that_cannot_be_used(project, spoil, message):
     run(project)
     before = snapshot(project / "data/prepared")
     spoil(project / "photos")
@@ -311,6 +363,12 @@ def test_a_source_that_cannot_serve(project, spoil, message):
     assert message in str(error.value)
     assert snapshot(project / "data/prepared") == before, "an error must not touch what a good run left"
     assert not (project / "data/prepared.partial").exists()
+
+
+def turn_into(photos: Path, name: str) -> None:
+    photos.rename(photos.with_name(name))
+    photos.mkdir()
+    photos.with_name(name).rename(photos / name)
 
 
 def test_leak_of_a_random_split():

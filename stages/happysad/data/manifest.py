@@ -83,14 +83,14 @@ def recognise(folder: Path, meanings: dict[str, str]) -> dict[Path, str]:
     found = {Path(e.path): meanings.get(e.name.lower()) for e in entries if e.is_dir()}
     if unknown := [f"{subfolder.name}/" for subfolder, meaning in found.items() if meaning is None]:
         raise UserError(
-            f"{folder} holds {', '.join(unknown)}: move it out of the source, which may hold happy/ and sad/ "
-            "alone, or train/, validation/ and test/ with these two in each"
+            f"{folder} holds {', '.join(unknown)}: a source has either happy/ and sad/, or train/, validation/ "
+            "and test/ with those inside; rename or remove any other folder"
         )
     for subfolder in found:
         if not os.access(subfolder, os.R_OK | os.X_OK):
             raise UserError(f"{subfolder} cannot be read: change its permissions")
     if loose := [e.name for e in entries if not e.is_dir()]:
-        print(f"{folder}: files beside the sub-folders are not used: {len(loose)}, such as {loose[0]}")
+        print(f"{folder}: {len(loose)} files outside the class folders are not used, such as {loose[0]}")
     return found
 
 
@@ -119,9 +119,7 @@ def correct(pictures: list[Picture], root: Path, corrections: str) -> None:
                 raise UserError(f"{where}: the source folder has no file {path}")
             picture = by_path[path]
             if picture.corrected:
-                raise UserError(
-                    f"{where}: {path} has been corrected before, to {picture.corrected}: delete a line"
-                )
+                raise UserError(f"{where}: {path} stands here twice: delete one of its lines")
             picture.corrected = label
             if label == "reject":
                 picture.reject("by_correction", f"by {corrections}")
