@@ -31,7 +31,7 @@ def scores(picture: Image.Image, image_size: int) -> dict[str, float]:
         "blurry": 1 - math.exp(-standard_deviation(laplacian) / 10),
         "low_information": math.fsum(f * math.log2(1 / f) for f in fractions) / 8,
         "odd_aspect_ratio": min(picture.size) / max(picture.size),
-        "too_small": min(1, min(picture.size) / image_size),
+        "too_small": min(1.0, min(picture.size) / image_size),
     }
     return {name: round(score, 3) for name, score in found.items()}
 
