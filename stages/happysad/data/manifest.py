@@ -57,16 +57,17 @@ def find_files(root: Path, source: str) -> list[Picture]:
     top = root / source
     if not top.is_dir():
         raise UserError(f"params.yaml: source: {source} is not a folder: name one that holds happy/ and sad/")
-    splits = {top: ""}
+    splits = {Path(source): ""}
     if any(entry.name.lower() in SPLIT_OF for entry in os.scandir(top) if entry.is_dir()):
-        splits = recognise(top, SPLIT_OF)
+        splits = recognise(root, Path(source), SPLIT_OF)
         if "train" not in splits.values():
             found = " and ".join(f"{folder.name}/" for folder in splits)
             raise UserError(f"{source} holds {found} but no train/: add it, or use happy/ and sad/ alone")
     pictures = []
     for folder, split in splits.items():
-        for subfolder, label in recognise(folder, CLASS_OF).items():
-            pictures += [Picture(Path(f).relative_to(top).as_posix(), label, split) for f in walk(subfolder)]
+        for subfolder, label in recognise(root, folder, CLASS_OF).items():
+            files = (Path(file).relative_to(top).as_posix() for file in walk(root / subfolder))
+            pictures += [Picture(file, label, split) for file in files]
     counts = Counter((p.source_split, p.label) for p in pictures)
     for split in splits.values():
         for label in CLASSES:
@@ -77,17 +78,17 @@ def find_files(root: Path, source: str) -> list[Picture]:
     return sorted(pictures, key=lambda p: p.path)
 
 
-def recognise(folder: Path, meanings: dict[str, str]) -> dict[Path, str]:
-    """What each sub-folder of ``folder`` means. Raises UserError for one that is not in ``meanings``."""
-    entries = sorted((e for e in os.scandir(folder) if not e.name.startswith(".")), key=lambda e: e.name)
-    found = {Path(e.path): meanings.get(e.name.lower()) for e in entries if e.is_dir()}
+def recognise(root: Path, folder: Path, meanings: dict[str, str]) -> dict[Path, str]:
+    """What each sub-folder of ``folder`` means. Raises UserError for one that ``meanings`` does not name."""
+    entries = sorted((e for e in os.scandir(root / folder) if e.name[0] != "."), key=lambda e: e.name)
+    found = {folder / e.name: meanings.get(e.name.lower()) for e in entries if e.is_dir()}
     if unknown := [f"{subfolder.name}/" for subfolder, meaning in found.items() if meaning is None]:
         raise UserError(
             f"{folder} holds {', '.join(unknown)}: a source has either happy/ and sad/, or train/, validation/ "
             "and test/ with those inside; rename or remove any other folder"
         )
     for subfolder in found:
-        if not os.access(subfolder, os.R_OK | os.X_OK):
+        if not os.access(root / subfolder, os.R_OK | os.X_OK):
             raise UserError(f"{subfolder} cannot be read: change its permissions")
     if loose := [e.name for e in entries if not e.is_dir()]:
         print(f"{folder}: {len(loose)} files outside the class folders are not used, such as {loose[0]}")
