@@ -36,7 +36,7 @@ examples:
   python stages/predict.py --copy-to sorted data/generated          copies in sorted/happy and sorted/sad
   python stages/predict.py --explain why.png data/generated/happy/IMG_0117.jpg
 
-The score is the probability of happy. In folders, hidden files and links to other folders are skipped.
+The score is the probability of happy. In folders, hidden files are skipped and links to folders not followed.
 Exit status: 0 if all went well, 1 if some files could not be read, 2 for any other error.
 """
 

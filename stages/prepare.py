@@ -1,24 +1,25 @@
-"""Raw folders -> decode, filter, group, split -> data/prepared, with a manifest of every raw file."""
+"""Decode the raw pictures, filter, group near-duplicates and split: data/prepared and its manifest.csv."""
 
 import hashlib
 from collections import Counter
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from happysad import CLASSES
 from happysad.common import images
 from happysad.common.cli import run
 from happysad.common.errors import UserError
-from happysad.common.files import replacing, write_csv, write_json
+from happysad.common.files import replacing, write_json
 from happysad.common.parallel import map_batches
 from happysad.common.params import QUALITIES, Params, Prepare, load
+from happysad.common.tables import write_csv
 from happysad.data import duplicates, overview, quality
 from happysad.data.manifest import Picture, correct, find_files
-from happysad.data.splits import SPLITS, assign
+from happysad.data.splits import SPLITS, assign, position
 
 
 def main(root: Path) -> None:
@@ -29,11 +30,12 @@ def main(root: Path) -> None:
     with replacing(root / "data/prepared") as folder, replacing(root / "metrics/plots/data") as pages:
         usable, thumbnails = decode_all(pictures, source, folder, params)
         groups, pairs = group_duplicates(usable, thumbnails)
+        ready = {p.source_split for p in pictures}
         for members in groups:
-            choose(members, {p.source_split for p in pictures}, params.prepare)
+            choose(members, ready, params.prepare)
         check_splits(usable, params.source)
         store(usable, folder)
-        write_csv(folder / "manifest.csv", [row(p) for p in pictures])
+        write_csv(folder / "manifest.csv", pd.DataFrame([row(p) for p in pictures]))
         overview.write(pictures, pairs, source, folder, pages, params.prepare)
     counts = count(pictures, groups, pairs, params.prepare)
     write_json(root / "metrics/data.json", counts)
@@ -44,7 +46,7 @@ def main(root: Path) -> None:
 def decode_all(
     pictures: list[Picture], source: Path, folder: Path, params: Params
 ) -> tuple[list[Picture], np.ndarray]:
-    """Fill in each row; return those of the usable pictures and their thumbnails, (n, height, width) uint8."""
+    """Fill in ``pictures``; return the usable ones and their thumbnails, (n, height, width) uint8."""
     work = partial(decode_batch, source=source, folder=folder, params=params)
     decoded = list(map_batches(work, pictures, "prepare", params.prepare.scheduler))
     pictures[:] = [picture for picture, _ in decoded]
@@ -59,7 +61,7 @@ def decode_batch(pictures: list[Picture], source: Path, folder: Path, params: Pa
 
 
 def decode(picture: Picture, source: Path, folder: Path, params: Params) -> np.ndarray | None:
-    """Fill in the row and write ``folder``/<id>.png; return the thumbnail, or None for a rejected file."""
+    """Fill in ``picture`` and write ``folder``/<id>.png; return the thumbnail, or None for a rejected file."""
     prepare = params.prepare
     try:
         image, picture.format = images.read(source / picture.path, prepare.max_megapixels)
@@ -70,7 +72,7 @@ def decode(picture: Picture, source: Path, folder: Path, params: Params) -> np.n
         picture.flags = " ".join(flags)
         if min(image.size) < prepare.min_side:
             raise images.Unusable("too_small", f"less than {prepare.min_side} pixels wide or high")
-        if thumbnail.std() < prepare.min_contrast:
+        if quality.standard_deviation(thumbnail) < prepare.min_contrast:
             raise images.Unusable("blank", "one flat colour")
         for flag in flags:
             if flag in params.quality.reject:
@@ -79,8 +81,11 @@ def decode(picture: Picture, source: Path, folder: Path, params: Params) -> np.n
         picture.reject(error.reason, str(error))
     if picture.status == "rejected":  # just now, or by a correction
         return None
-    with open(source / picture.path, "rb") as file:
-        picture.id = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    # Of the pixels and not of the file, so that lossless re-encoding and new metadata change nothing.
+    digest = hashlib.sha256(image.tobytes())
+    digest.update(repr(image.size).encode())
+    picture.id = digest.hexdigest()[:16]
+    picture.position = position(duplicates.perceptual_hash(thumbnail), prepare.seed)
     pixels = Image.fromarray(images.squash(image, prepare.image_size))
     pixels.save(folder / f"{picture.id}.png", compress_level=1)  # level 6 is 3 times slower, 10% smaller
     return thumbnail
@@ -90,26 +95,28 @@ def decode(picture: Picture, source: Path, folder: Path, params: Params) -> np.n
 def group_duplicates(
     pictures: list[Picture], thumbnails: np.ndarray
 ) -> tuple[list[list[Picture]], list[tuple[Picture, Picture, float]]]:
-    """The groups of like pictures in the order of ``pictures``, and the pairs with their similarity."""
+    """The groups of near-duplicates in the order of ``pictures``, and the pairs with their similarity."""
     pairs = duplicates.find(thumbnails)
     groups = {}
     for picture, number in zip(pictures, duplicates.group(thumbnails, pairs), strict=True):
         groups.setdefault(number, []).append(picture)
     for members in groups.values():
+        lowest = min(p.id for p in members)
         for picture in members:
-            picture.group = min(p.id for p in members)
+            picture.group = lowest
     return list(groups.values()), [(pictures[i], pictures[j], similarity) for i, j, similarity in pairs]
 
 
 def choose(members: list[Picture], ready: set[str], params: Prepare) -> None:
-    """Keep the best picture of a group and place it in a split; none of a group that carries both labels."""
-    if len({p.label for p in members}) > 1:
+    """Keep one picture of a group and assign its split; reject the whole group if it has both labels."""
+    first = {p.label: p.path for p in reversed(members)}
+    if len(first) > 1:
         for picture in members:
-            others = [p.path for p in members if p.label != picture.label]
-            picture.reject("label_conflict", f"looks like {others[0]}")
+            other = next(path for label, path in first.items() if label != picture.label)
+            picture.reject("label_conflict", f"looks like {other}")
         return
-    split = assign({p.id for p in members}, {p.source_split for p in members}, ready, params)
-    # In the split where the group belongs, the one with most pixels, and of these the first by name.
+    split = assign({p.position for p in members}, {p.source_split for p in members}, ready, params)
+    # Of those that the source put in this split, if any: the largest, and of equals the first by name.
     candidates = [p for p in members if p.source_split == split] or members
     best = min(candidates, key=lambda p: (-p.width * p.height, p.path))
     for picture in members:
@@ -125,29 +132,29 @@ def check_splits(pictures: list[Picture], source: str) -> None:
             if not kept[split, label]:
                 raise UserError(
                     f"{source}: no {label} picture is left for {split}: add pictures, "
-                    f"or change the shares or the seed under prepare: in params.yaml"
+                    f"or change the fractions or the seed under prepare: in params.yaml"
                 )
 
 
 # Results
 def row(picture: Picture) -> dict:
-    """The picture as a line of the manifest: its scores as columns, empty where it could not be read."""
-    columns = asdict(picture)
-    scores = columns.pop("quality")
-    return columns | {name: scores.get(name, "") for name in QUALITIES}
+    """The picture's row in the manifest: its scores as columns, empty if it could not be read."""
+    scores = {name: picture.quality.get(name, "") for name in QUALITIES}
+    return {
+        name: value for name, value in vars(picture).items() if name not in ("quality", "position")
+    } | scores
 
 
 def store(pictures: list[Picture], folder: Path) -> None:
-    """Move the PNGs of the kept to <split>/<label>/, and remove the others."""
+    """Move the PNGs of the kept pictures to <split>/<label>/ and remove the others."""
     for split in SPLITS:
         for label in CLASSES:
             (folder / split / label).mkdir(parents=True)
     for picture in pictures:
         if picture.status == "kept":
-            name = f"{picture.id}.png"
-            (folder / name).rename(folder / picture.split / picture.label / name)
-    for left in folder.glob("*.png"):
-        left.unlink()
+            (folder / f"{picture.id}.png").rename(folder / picture.file)
+    for rejected in folder.glob("*.png"):
+        rejected.unlink()
 
 
 def count(
@@ -156,7 +163,7 @@ def count(
     pairs: list[tuple[Picture, Picture, float]],
     params: Prepare,
 ) -> dict:
-    """What metrics/data.json holds."""
+    """The contents of metrics/data.json."""
     kept = [p for p in pictures if p.status == "kept"]
     return {
         "raw": len(pictures),
@@ -168,7 +175,7 @@ def count(
         },
         "groups": len(groups),
         "largest_group": max(len(members) for members in groups),
-        "pairs_cut": sum(a.group != b.group for a, b, _ in pairs),  # by the bound on groups
+        "pairs_cut": sum(a.group != b.group for a, b, _ in pairs),  # see duplicates.group
         "groups_with_both_labels": sum(len({p.label for p in members}) > 1 for members in groups),
         "flagged": dict(sorted(Counter(flag for p in kept for flag in p.flags.split()).items())),
         "random_split_leak": random_split_leak([len(members) for members in groups], params),
@@ -176,9 +183,9 @@ def count(
 
 
 def random_split_leak(sizes: list[int], params: Prepare) -> float:
-    """The share of test pictures that a split by file would have had a copy of in train, on average."""
-    train_share = 1 - params.validation_fraction - params.test_fraction
-    return sum(n * (1 - (1 - train_share) ** (n - 1)) for n in sizes) / sum(sizes)
+    """The expected fraction of test pictures with a copy in train, had each file been assigned at random."""
+    train_fraction = 1 - params.validation_fraction - params.test_fraction
+    return sum(n * (1 - (1 - train_fraction) ** (n - 1)) for n in sizes) / sum(sizes)
 
 
 def print_summary(counts: dict, pictures: list[Picture]) -> None:
@@ -188,10 +195,11 @@ def print_summary(counts: dict, pictures: list[Picture]) -> None:
         first = next(p for p in pictures if p.reason == reason)
         print(f"{number:6} {reason}, such as {first.path}: {first.detail}")
     flagged = ", ".join(f"{number} {flag}" for flag, number in counts["flagged"].items())
-    print(f"flagged but kept: {flagged or 'none'}; all is told in data/prepared/manifest.csv")
+    print(f"kept but flagged: {flagged or 'none'}")
     print(
-        f"a split by file would have leaked {counts['random_split_leak']:.0%} of its test pictures into train"
+        f"in a random split, {counts['random_split_leak']:.0%} of the test pictures would have a copy in train"
     )
+    print("for the details of each file, see data/prepared/manifest.csv")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """What several tests need: a project folder with small settings, and one that the stages have run in."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import yaml
@@ -45,6 +48,26 @@ def draw_folder(folder: Path, seeds: range) -> None:
     folder.mkdir(parents=True)
     for seed in seeds:
         draw(seed).save(folder / f"{seed}.jpg", quality=92)
+
+
+def on_each_processor(script: str) -> list[bytes]:
+    """What ``script`` prints with the instruction sets of NumPy and OpenBLAS that this machine has, fewest first."""
+    sets = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    if not sets:
+        pytest.skip("NumPy has a single instruction set for this processor")
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "stages")}
+    kernels = [{"OPENBLAS_CORETYPE": "Prescott"}, {"OPENBLAS_CORETYPE": "Haswell"}] + [{}] * len(sets)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdout=subprocess.PIPE,
+            env=environment | {"NPY_DISABLE_CPU_FEATURES": " ".join(sets[enabled:])} | kernels[enabled],
+        )
+        for enabled in range(len(sets) + 1)
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+    assert outputs[0]
+    return outputs
 
 
 @pytest.fixture(scope="session")

@@ -115,6 +115,16 @@ def test_identical_pictures_are_paired_with_the_first():
 SAMPLE = thumbnails([change(scene(k)) for k in range(12) for change in list(CHANGES.values())[1::2]])
 
 
+def test_products_of_vectors_are_exact_in_float32():
+    """Integers whose partial sums stay below 2**24, by the Cauchy-Schwarz inequality."""
+    even, odd, even_tangents, odd_tangents = duplicates._vectors(
+        np.concatenate([SAMPLE, 9 * np.eye(32)[None]])
+    )
+    for vectors in (np.hstack([even, odd])[..., None], np.hstack([even_tangents, odd_tangents])):
+        assert vectors.dtype == np.float32 and (vectors % 1 == 0).all()
+        assert np.square(vectors, dtype=float).sum(1).max() < 2**24
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.permutations(range(len(SAMPLE))))
 def test_order_changes_nothing(order):

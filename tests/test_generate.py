@@ -1,16 +1,13 @@
 """The built-in data set: every file is what generated_truth.csv says, and every run writes the same bytes."""
 
 import hashlib
-import os
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PROJECT, make_project
+from conftest import make_project, on_each_processor
 from PIL import Image, UnidentifiedImageError
 
 import generate
@@ -200,20 +197,7 @@ sys.stdout.buffer.write(render(face, 512).tobytes())
 
 
 def test_same_bytes_on_every_processor():
-    """NumPy chooses instructions by processor; here each instruction set of this machine takes a turn."""
-    sets = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
-    if not sets:
-        pytest.skip("NumPy has a single instruction set for this processor")
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "stages")}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", DRAW],
-            stdout=subprocess.PIPE,
-            env=environment | {"NPY_DISABLE_CPU_FEATURES": " ".join(sets[enabled:])},
-        )
-        for enabled in range(len(sets) + 1)
-    ]
-    drawings = [process.communicate()[0] for process in processes]
+    drawings = on_each_processor(DRAW)
     assert len(drawings[0]) == 512 * 512 * 3
     assert all(drawing == drawings[0] for drawing in drawings)
 

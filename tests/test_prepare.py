@@ -19,8 +19,10 @@ from PIL import Image
 
 import prepare
 from happysad.common.errors import UserError
-from happysad.common.files import read_csv, read_json
+from happysad.common.files import read_json
 from happysad.common.params import load
+from happysad.common.tables import read_csv
+from happysad.data.manifest import Picture, find_files
 
 SHARES = {"test_fraction": 0.25, "validation_fraction": 0.25, "image_size": 32}
 
@@ -38,8 +40,9 @@ def run(root: Path) -> dict[str, dict]:
     raw = snapshot(root / "photos")
     prepare.main(root)
     assert snapshot(root / "photos") == raw
-    rows = {row["path"]: row for row in read_csv(root / "data/prepared/manifest.csv")}
-    assert set(rows) == {f.relative_to(root / "photos").as_posix() for f in (root / "photos").rglob("*.*")}
+    rows = manifest(root)
+    files = {f.relative_to(root / "photos").as_posix() for f in (root / "photos").rglob("*.*")}
+    assert set(rows) == {file for file in files if not file.startswith(".") and "/." not in file}
     stored = {
         f.relative_to(root / "data/prepared").as_posix() for f in (root / "data/prepared").rglob("*.png")
     }
@@ -51,6 +54,10 @@ def run(root: Path) -> dict[str, dict]:
     assert (counts["raw"], counts["kept"]) == (len(rows), len(kept))
     assert sum(counts["rejected"].values()) == len(rows) - len(kept)
     return rows
+
+
+def manifest(root: Path) -> dict[str, dict]:
+    return {row["path"]: row for row in read_csv(root / "data/prepared/manifest.csv").to_dict("records")}
 
 
 def snapshot(folder: Path) -> dict:
@@ -111,7 +118,6 @@ def test_odd_files(project):
     assert reasons == {
         "empty.jpg": "unreadable",
         "page.jpg": "unreadable",
-        ".DS_Store": "unreadable",
         "tiny.png": "too_small",
         "blank.png": "blank",
         "loop.jpg": "unreadable",
@@ -130,7 +136,7 @@ def test_too_large(project):
 def test_no_permission(project):
     (project / "photos/happy/1.jpg").chmod(0)
     prepare.main(project)
-    rows = {row["path"]: row for row in read_csv(project / "data/prepared/manifest.csv")}
+    rows = manifest(project)
     assert (rows["happy/1.jpg"]["reason"], rows["happy/1.jpg"]["detail"]) == (
         "unreadable",
         "Permission denied",
@@ -149,15 +155,18 @@ def test_corrections(project):
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("lines", "message"),
     [
-        ("happy/1.jpg,angry", "line 2: label must be happy, sad or reject, not 'angry'"),
-        ("happy/none.jpg,sad", "line 2: the source folder has no file happy/none.jpg"),
-        ("happy/1.jpg", "line 2: label must be"),
+        ("path,label\nhappy/1.jpg,angry", "line 2: label must be happy, sad or reject, not 'angry'"),
+        ("path,label\nhappy/none.jpg,sad", "line 2: the source folder has no file happy/none.jpg"),
+        ("path,label\nhappy/1.jpg", "line 2: must be a path and a label"),
+        ("path,label\n\nhappy/1,5.jpg,sad", "line 3: must be a path and a label"),
+        ("path,label\nhappy/1.jpg,sad\nhappy/1.jpg,sad", "line 3: happy/1.jpg stands here twice"),
+        ("happy/1.jpg,sad", "line 1: must be path,label"),
     ],
 )
-def test_a_correction_that_fits_nothing(project, line, message):
-    (project / "data/corrections.csv").write_text(f"path,label\n{line}\n")
+def test_a_correction_that_fits_nothing(project, lines, message):
+    (project / "data/corrections.csv").write_text(f"{lines}\n")
     with pytest.raises(UserError, match=r"^data/corrections\.csv, ") as error:
         prepare.main(project)
     assert message in str(error.value)
@@ -256,14 +265,24 @@ def test_growing_never_moves_a_picture(project):
     }
 
 
-def test_renaming_never_moves_a_picture(project):
-    before = run(project)
-    for file in list((project / "photos").rglob("*.jpg")):
-        file.rename(file.with_name(f"renamed {file.name}"))
-    after = run(project)
-    assert Counter((r["id"], r["split"]) for r in after.values()) == Counter(
-        (r["id"], r["split"]) for r in before.values()
-    )
+def test_neither_name_nor_last_bits_nor_lossless_reencoding_move_a_picture(tmp_path):
+    def decoded(name: str) -> Picture:
+        picture = Picture(name, "happy", "")
+        prepare.decode(picture, tmp_path, tmp_path, load(PROJECT))
+        return picture
+
+    for seed in range(20):
+        draw(seed).save(tmp_path / "original.jpg", comment=f"number {seed}")
+        original = decoded("original.jpg")
+        pixels = np.array(Image.open(tmp_path / "original.jpg"))
+        Image.fromarray(pixels).save(tmp_path / "lossless.png")
+        lossless = decoded("lossless.png")
+        assert (lossless.id, lossless.position) == (original.id, original.position)
+        pixels[seed, seed] ^= 1
+        Image.fromarray(pixels).save(tmp_path / "last bits.png")
+        changed = decoded("last bits.png")
+        assert changed.id != original.id
+        assert changed.position == original.position
 
 
 def test_ready_made_splits(tmp_path):
@@ -278,26 +297,47 @@ def test_ready_made_splits(tmp_path):
     assert splits == {("train", "train"), ("train", "test"), ("validation", "validation")}
 
 
+@pytest.mark.parametrize("name", ["val", "Valid", "dev", "VALIDATION"])
+def test_other_names_of_folders(tmp_path, name):
+    for split, start in {"Train": 0, name: 400, "TEST": 800}.items():
+        draw_folder(tmp_path / "photos" / split / "Happy", range(start, start + 12))
+        draw_folder(tmp_path / "photos" / split / "SAD", range(start + 100, start + 112))
+    (tmp_path / "photos/README.txt").write_text("mine")
+    pictures = find_files(tmp_path, "photos")
+    assert Counter((p.path.split("/")[0], p.source_split, p.label) for p in pictures) == {
+        (folder, split, label): 12
+        for folder, split in {"Train": "train", name: "validation", "TEST": "test"}.items()
+        for label in ("happy", "sad")
+    }
+
+
+def test_files_outside_the_class_folders_are_told(project, capsys):
+    draw(1).save(project / "photos/loose.jpg")
+    prepare.main(project)
+    assert "1 files outside the class folders are not used, such as loose.jpg" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda photos: (photos / "sad").rename(photos / "melancholic"), "it holds happy, melancholic"),
-        (lambda photos: (photos / "neutral").mkdir(), "it holds happy, neutral, sad"),
+        (lambda photos: (photos / "sad").rename(photos / "melancholic"), "photos holds melancholic/: "),
+        (lambda photos: (photos / "neutral").mkdir(), "photos holds neutral/: "),
+        (lambda photos: (photos / "train").mkdir(), "photos holds happy/, sad/: "),
         (lambda photos: photos.rename(photos.parent / "elsewhere"), "source: photos is not a folder"),
-        (lambda photos: [f.unlink() for f in (photos / "sad").iterdir()], "photos/sad holds 0 files"),
+        (lambda photos: [f.unlink() for f in (photos / "sad").iterdir()], "photos holds 0 sad files"),
         (
             lambda photos: [f.unlink() for f in list((photos / "sad").iterdir())[9:]],
-            "photos/sad holds 9 files",
+            "photos holds 9 sad files",
         ),
         (lambda photos: [f.write_text("x") for f in photos.rglob("*.jpg")], "none of the 50 files"),
         (
             lambda photos: [f.write_text("x") for f in (photos / "sad").iterdir()],
             "no sad picture is left for train",
         ),
-        (lambda photos: (photos / "validation").mkdir(), "validation/ but no train/"),
+        (lambda photos: turn_into(photos, "validation"), "validation/ but no train/"),
     ],
 )
-def test_a_source_that_cannot_serve(project, spoil, message):
+def test_a_source_that_cannot_be_used(project, spoil, message):
     run(project)
     before = snapshot(project / "data/prepared")
     spoil(project / "photos")
@@ -308,14 +348,19 @@ def test_a_source_that_cannot_serve(project, spoil, message):
     assert not (project / "data/prepared.partial").exists()
 
 
+def turn_into(photos: Path, name: str) -> None:
+    photos.rename(photos.with_name(name))
+    photos.mkdir()
+    photos.with_name(name).rename(photos / name)
+
+
 def test_leak_of_a_random_split():
     params = replace(load(PROJECT).prepare, validation_fraction=0.2, test_fraction=0.3)
-    rng = np.random.default_rng(0)
-    sizes, leaked, tested = [1, 1, 2, 3, 5], 0, 0
-    groups = np.repeat(np.arange(5), sizes)
-    for _ in range(20_000):
-        splits = rng.choice(["train", "validation", "test"], len(groups), p=[0.5, 0.2, 0.3])
-        in_train = np.isin(groups, groups[splits == "train"])
-        leaked += np.sum(in_train & (splits == "test"))
-        tested += np.sum(splits == "test")
-    assert prepare.random_split_leak(sizes, params) == pytest.approx(leaked / tested, abs=0.01)
+    sizes = [1, 1, 2, 3, 5]
+    groups = np.repeat(np.eye(5, dtype=int), sizes, axis=0)  # (pictures, groups)
+    splits = np.random.default_rng(0).choice(3, (20_000, len(groups)), p=[0.5, 0.2, 0.3])
+    tested = splits == 2
+    in_train = ((splits == 0) @ groups > 0) @ groups.T > 0  # has a copy there
+    assert prepare.random_split_leak(sizes, params) == pytest.approx(
+        (tested & in_train).sum() / tested.sum(), abs=0.01
+    )

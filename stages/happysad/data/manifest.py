@@ -1,91 +1,128 @@
-"""The rows of manifest.csv: which raw files there are, and what a person has said about them."""
+"""The rows of manifest.csv: which raw files there are, and what corrections.csv says about them."""
 
+import csv
 import os
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from happysad import CLASSES
 from happysad.common.errors import UserError
-from happysad.common.files import read_csv
-from happysad.data.splits import SPLITS
+from happysad.common.folders import walk
 
-FEWEST = 10  # raw files a class; with fewer, a split is likely to stay empty
+MINIMUM = 10  # raw files of a class; with fewer, a split is likely to stay empty
+CLASS_OF = {name: name for name in CLASSES}
+SPLIT_OF = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
 
 
 @dataclass
 class Picture:
-    """One raw file, and what became of it. Of a file that cannot be read, all from ``id`` on is empty."""
+    """One raw file, and what became of it. For a file that cannot be read, all from ``id`` on is empty."""
 
     path: str  # relative to the source folder
     label: str
-    source_split: str  # the ready-made split that it came in, or ""
+    source_split: str  # the split that the source put it in, or ""
     corrected: str = ""  # "" or what corrections.csv says: a label, or "reject"
     status: str = ""  # kept or rejected
     reason: str = ""
     detail: str = ""
     split: str = ""
-    group: str = ""  # the lowest id among like pictures
-    id: str = ""  # of the file's bytes; the prepared picture is <split>/<label>/<id>.png
+    group: str = ""  # the lowest id among its near-duplicates
+    id: str = ""  # a hash of the decoded pixels
     format: str = ""
     width: int | str = ""
     height: int | str = ""
     quality: dict[str, float] = field(default_factory=dict)  # a column each, see quality.py
-    flags: str = ""  # the qualities that are below their threshold
+    flags: str = ""  # the scores that are below their threshold
+    position: float = 0.0  # in [0, 1), decides the split; no column
 
     def reject(self, reason: str, detail: str) -> None:
         self.status, self.reason, self.detail = "rejected", reason, detail
 
+    @property
+    def file(self) -> str:
+        """Where the prepared picture lies, relative to data/prepared."""
+        return f"{self.split}/{self.label}/{self.id}.png"
+
 
 def find_files(root: Path, source: str) -> list[Picture]:
-    """Every file below the class folders, sorted by path. Raises UserError where the layout is another."""
-    if not (root / source).is_dir():
+    """Every file below the class folders, sorted by path. Raises UserError for any other layout."""
+    top = root / source
+    if not top.is_dir():
         raise UserError(f"params.yaml: source: {source} is not a folder: name one that holds happy/ and sad/")
-    ready = [split for split in SPLITS if (root / source / split).is_dir()]
-    if ready and "train" not in ready:
-        found = " and ".join(f"{split}/" for split in ready)
-        raise UserError(f"{source} holds {found} but no train/: add it, or use happy/ and sad/ alone")
+    splits = {Path(source): ""}
+    if any(entry.name.lower() in SPLIT_OF for entry in os.scandir(top) if entry.is_dir()):
+        splits = recognise(root, Path(source), SPLIT_OF)
+        if "train" not in splits.values():
+            found = " and ".join(f"{folder.name}/" for folder in splits)
+            raise UserError(f"{source} holds {found} but no train/: add it, or use happy/ and sad/ alone")
     pictures = []
-    for split in ready or [""]:
-        folder = Path(source, split)
-        entries = os.scandir(root / folder)
-        names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-        if names != sorted(CLASSES):
-            found = ", ".join(names) or "none"
-            raise UserError(f"{folder} must hold the folders happy and sad alone; it holds {found}")
+    for folder, split in splits.items():
+        for subfolder, label in recognise(root, folder, CLASS_OF).items():
+            files = (Path(file).relative_to(top).as_posix() for file in walk(root / subfolder))
+            pictures += [Picture(file, label, split) for file in files]
+    counts = Counter((p.source_split, p.label) for p in pictures)
+    for split in splits.values():
         for label in CLASSES:
-            files = list(walk(root / folder / label))
-            if len(files) < FEWEST:
+            if (n := counts[split, label]) < MINIMUM:
                 raise UserError(
-                    f"{folder / label} holds {len(files)} files: add pictures, {FEWEST} at the least"
+                    f"{Path(source, split)} holds {n} {label} files: add pictures, {MINIMUM} at the least"
                 )
-            pictures += [Picture(f.relative_to(root / source).as_posix(), label, split) for f in files]
     return sorted(pictures, key=lambda p: p.path)
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """All files below ``folder``. A link to a folder counts as a file, since following it may not end."""
-    for parent, folders, names in os.walk(folder):
-        links = [name for name in folders if Path(parent, name).is_symlink()]
-        yield from (Path(parent, name) for name in names + links)
+def recognise(root: Path, folder: Path, meanings: dict[str, str]) -> dict[Path, str]:
+    """What each sub-folder of ``folder`` means. Raises UserError for one that ``meanings`` does not name."""
+    entries = sorted((e for e in os.scandir(root / folder) if e.name[0] != "."), key=lambda e: e.name)
+    found = {folder / e.name: meanings.get(e.name.lower()) for e in entries if e.is_dir()}
+    if unknown := [f"{subfolder.name}/" for subfolder, meaning in found.items() if meaning is None]:
+        raise UserError(
+            f"{folder} holds {', '.join(unknown)}: a source has either happy/ and sad/, or train/, validation/ "
+            "and test/ with those inside; rename or remove any other folder"
+        )
+    for subfolder in found:
+        if not os.access(root / subfolder, os.R_OK | os.X_OK):
+            raise UserError(f"{subfolder} cannot be read: change its permissions")
+    if loose := [e.name for e in entries if not e.is_dir()]:
+        print(f"{folder}: {len(loose)} files outside the class folders are not used, such as {loose[0]}")
+    return found
 
 
 def correct(pictures: list[Picture], root: Path, corrections: str) -> None:
-    """Apply a CSV of ``path,label``, where label may be "reject". Raises UserError for a row that fits nothing."""
+    """Apply a CSV file of ``path,label``, where label may be "reject". Raises UserError for a row that does not fit."""
     if not (root / corrections).is_file():
         raise UserError(
-            f"params.yaml: corrections: {corrections} is not a file; one line, path,label, will do"
+            f"params.yaml: corrections: {corrections} is not a file: create it with the line path,label"
         )
     by_path = {p.path: p for p in pictures}
-    for line, row in enumerate(read_csv(root / corrections), start=2):
-        path, label = row.get("path"), row.get("label")
-        if label not in (*CLASSES, "reject"):
-            raise UserError(f"{corrections}, line {line}: label must be happy, sad or reject, not {label!r}")
-        if path not in by_path:
-            raise UserError(f"{corrections}, line {line}: the source folder has no file {path}")
-        picture = by_path[path]
-        picture.corrected = label
-        if label == "reject":
-            picture.reject("by_correction", f"by {corrections}")
-        else:
-            picture.label = label
+    # Written by hand, so not by pandas: every error names its line.
+    with open(root / corrections, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        reader = csv.reader(file)
+        if next(reader, None) != ["path", "label"]:
+            raise UserError(f"{corrections}, line 1: must be path,label")
+        for row in filter(None, reader):
+            where = f"{corrections}, line {reader.line_num}"
+            if len(row) != 2:
+                raise UserError(
+                    f'{where}: must be a path and a label; a path with a comma stands in "quotes"'
+                )
+            path, label = row
+            if label not in (*CLASSES, "reject"):
+                raise UserError(f"{where}: label must be happy, sad or reject, not {label!r}")
+            if path not in by_path:
+                raise UserError(f"{where}: the source folder has no file {path}")
+            picture = by_path[path]
+            if picture.corrected:
+                raise UserError(f"{where}: {path} stands here twice: delete one of its lines")
+            picture.corrected = label
+            if label == "reject":
+                picture.reject("by_correction", f"by {corrections}")
+            else:
+                picture.label = label

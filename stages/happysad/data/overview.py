@@ -1,4 +1,4 @@
-"""Pages for a person's eyes: what was kept, what was taken for a copy, what was thrown away."""
+"""Contact sheets and a chart to look at: what was kept, what was taken for a copy, what was rejected."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,6 +9,7 @@ from PIL import Image
 
 from happysad import CLASSES
 from happysad.common import images
+from happysad.common.colours import BLUE, ORANGE
 from happysad.common.contact_sheet import sheet
 from happysad.common.params import Prepare
 from happysad.data.manifest import Picture
@@ -38,13 +39,13 @@ def write(
     for split in SPLITS:
         for label in CLASSES:
             kept = [p for p in pictures if (p.split, p.label) == (split, label)]
-            some = sorted(kept, key=lambda p: p.id)[:MOST]  # ids are hashes: as good as drawn at random
+            some = sorted(kept, key=lambda p: p.id)[:MOST]  # ids are hashes, so this is a random sample
             title = f"{split}, {label}, as the model sees them: {len(some)} of {len(kept)}"
-            tiles = [np.asarray(Image.open(prepared / split / label / f"{p.id}.png")) for p in some]
+            tiles = [np.asarray(Image.open(prepared / p.file)) for p in some]
             page(f"{split}_{label}", title, tiles, [f"{p.path}\n{p.flags}" for p in some], 8)
 
     doubtful = sorted((p for p in pairs if p[0].id != p[1].id), key=lambda p: p[2])[: MOST // 2]
-    title = f"near-duplicates side by side: the least alike {len(doubtful)} of {len(pairs)} pairs"
+    title = f"near-duplicates side by side: the {len(doubtful)} least similar of {len(pairs)} pairs"
     shown = [(p, f"{p.path}\nsimilarity {similarity:.3f}") for *pair, similarity in doubtful for p in pair]
     page("near_duplicates", title, [raw(p) for p, _ in shown], [caption for _, caption in shown], 4)
 
@@ -52,34 +53,34 @@ def write(
     largest = {group for group, size in sizes.most_common(6) if size > 1}
     members = sorted((p for p in pictures if p.group in largest), key=lambda p: (-sizes[p.group], p.group))
     shown = members[:MOST]
-    captions = [f"{sizes[p.group]} alike, {p.group[:6]}\n{p.path}" for p in shown]
-    page("largest_groups", "the largest groups of copies", [raw(p) for p in shown], captions, 4)
+    captions = [f"group {p.group[:6]} of {sizes[p.group]}\n{p.path}" for p in shown]
+    page("largest_groups", "the largest groups of near-duplicates", [raw(p) for p in shown], captions, 4)
 
-    others = ("", "unreadable", "too_large", "exact_duplicate", "near_duplicate")
-    rejected = [p for p in pictures if p.reason not in others]
+    elsewhere = ("", "unreadable", "too_large", "exact_duplicate", "near_duplicate")
+    rejected = [p for p in pictures if p.reason not in elsewhere]
     shown = sorted(rejected, key=lambda p: (p.reason, p.group, p.path))[:MOST]
     captions = [f"{p.reason}\n{p.path}\n{p.detail}" for p in shown]
-    title = f"rejected though readable: {len(shown)} of {len(rejected)}"
+    title = f"rejected for other reasons: {len(shown)} of {len(rejected)}"
     page("rejected", title, [raw(p) for p in shown], captions, 4)
 
     chart(pictures).savefig(pages / "classes_and_sizes.png", dpi=100, metadata={"Software": None})
 
 
 def chart(pictures: list[Picture]) -> Figure:
-    """Kept pictures by split and class, and how large the raw ones are."""
+    """The number of kept pictures by split and class, and the sizes of their raw files."""
     figure = Figure((10, 4), layout="constrained")
     bars, sizes = figure.subplots(1, 2)
     kept = [p for p in pictures if p.status == "kept"]
     counts = Counter((p.split, p.label) for p in kept)
-    for label, offset, colour in zip(CLASSES, (-0.2, 0.2), ("#1f5fa8", "#d9730d"), strict=True):
+    for label, offset, colour in zip(CLASSES, (-0.2, 0.2), (BLUE, ORANGE), strict=True):
         heights = [counts[split, label] for split in SPLITS]
         drawn = bars.bar(np.arange(len(SPLITS)) + offset, heights, 0.38, color=colour, label=label)
         bars.bar_label(drawn)
         sides = [min(p.width, p.height) for p in kept if p.label == label]
-        edges = np.geomspace(8, 8192, 31)
+        edges = [8 * 2 ** (k / 3) for k in range(31)]  # np.geomspace misses 64 by a last bit
         sizes.hist(np.clip(sides, 8, 8191), edges, histtype="step", color=colour, label=label)
     bars.set(title="Kept pictures", xticks=range(len(SPLITS)), xticklabels=SPLITS, ylabel="pictures")
-    sizes.set(title="Their size in the source", xscale="log", xlabel="short side, pixels", ylabel="pictures")
+    sizes.set(title="Their original size", xscale="log", xlabel="short side, pixels", ylabel="pictures")
     sizes.set_xticks([16, 64, 256, 1024, 4096], ["16", "64", "256", "1024", "4096"])
     for axes in (bars, sizes):
         axes.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""Whole groups of like pictures to train, validation and test, by a seeded hash."""
+"""Which split a group of near-duplicates belongs to: train, validation or test."""
 
 import hashlib
 from collections.abc import Collection
@@ -8,20 +8,23 @@ from happysad.common.params import Prepare
 SPLITS = ("train", "validation", "test")
 
 
-def assign(keys: Collection[str], given: Collection[str], ready: Collection[str], params: Prepare) -> str:
-    """The split of the group whose members have these content ``keys``.
+def assign(
+    positions: Collection[float], given: Collection[str], ready: Collection[str], params: Prepare
+) -> str:
+    """The split of a group whose members have these ``positions`` in [0, 1).
 
-    A group falls where its lowest member falls, and test lies lowest. So a picture that joins later can
-    only draw its group towards test: a test picture never becomes a training picture, and a group
-    that nothing joins stays where it is, however many others come.
+    Test takes the lowest positions, validation the next, train the rest, and the lowest member decides for
+    its group. So a picture added later can only move its group towards test: a test picture never becomes
+    a training picture, and a group that nothing joins stays where it is.
 
-    ``ready`` are the splits that the source came with, ``given`` those of the group's members: a group
-    with a member in the ready test or validation split belongs there; the others are cut from train.
+    ``ready`` are the splits that the source came with, ``given`` those of the group's members. A group
+    with a member in the ready test or validation split stays there; a split that the source lacks is cut
+    from train.
     """
     for split in ("test", "validation"):
         if split in given:
             return split
-    lowest = min(position(key, params.seed) for key in keys)
+    lowest = min(positions)
     if lowest < params.test_fraction:
         split = "test"
     elif lowest < params.test_fraction + params.validation_fraction:
@@ -32,6 +35,6 @@ def assign(keys: Collection[str], given: Collection[str], ready: Collection[str]
 
 
 def position(key: str, seed: int) -> float:
-    """Where in [0, 1) a picture falls: a hash of its content, so neither its name nor its company matters."""
+    """A hash of ``key`` as a number in [0, 1), uniformly distributed."""
     digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

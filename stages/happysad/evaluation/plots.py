@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from happysad import CLASSES
+from happysad.common.colours import BLUE, GREY, ORANGE
 from happysad.evaluation import metrics
 
-BLUE, ORANGE, GREY = "#1f5fa8", "#d9730d", "#8a8a8a"
 SEVERITIES = {1: "#7fb0e6", 2: BLUE, 3: "#0b2f5b"}
 
 

@@ -1,0 +1,33 @@
+"""What prepare decides does not depend on the processor."""
+
+from conftest import on_each_processor
+
+DECIDE = """
+import numpy as np
+from PIL import Image
+
+from happysad.data import duplicates, quality
+
+rng = np.random.default_rng(1)
+pictures = []
+for size in range(48, 88):
+    blobs = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    picture = blobs.resize((size, size), Image.Resampling.BICUBIC)
+    pictures += [picture, picture.crop((3, 2, size, size)), picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
+across = np.add.outer(np.arange(64), np.arange(64))  # its derivatives by x and y are the same
+pictures += [Image.fromarray(np.uint8(across * step % 128)).convert("RGB") for step in range(1, 20)]
+thumbnails = np.stack([duplicates.thumbnail(picture) for picture in pictures])
+pairs = duplicates.find(thumbnails)
+print(pairs)
+print(duplicates.group(thumbnails, pairs).tolist())
+print([duplicates.perceptual_hash(thumbnail) for thumbnail in thumbnails])
+print([quality.scores(picture, 64) for picture in pictures])
+"""
+
+
+def test_same_decisions_on_every_processor():
+    decisions = [output.splitlines() for output in on_each_processor(DECIDE)]
+    pairs, _, hashes, scores = decisions[0]
+    assert pairs.count(b"Pair(") >= 80
+    assert hashes.count(b",") == scores.count(b"{") - 1 == 138
+    assert all(decision == decisions[0] for decision in decisions)
