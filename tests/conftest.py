@@ -5,17 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
-import happysad  # noqa: F401 - before TensorFlow, which it sets up
-
-# isort: split
 import numpy as np
 import pytest
+import yaml
 from hypothesis import settings
 from PIL import Image
 
-PROJECT = Path(__file__).parents[1]
+from happysad.common.cli import PROJECT  # sets TensorFlow up, before any test imports it
+
 settings.register_profile("steady", deadline=None)  # a busy machine is no failure
 settings.load_profile("steady")
 SMALL = {

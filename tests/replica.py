@@ -4,9 +4,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import happysad  # noqa: F401 - before TensorFlow, which it sets up
-
-# isort: split
 import numpy as np
 import tensorflow as tf
 from conftest import PROJECT, draw

@@ -1,0 +1,159 @@
+"""What the README promises, run as its readers run it: git, dvc and predict in a small copy of this project."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import yaml
+from conftest import PROJECT, SMALL, draw, make_project
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from happysad.common.files import read_csv, read_json
+
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("TF_")},  # that conftest set
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,  # no hooks or signatures of whoever runs the tests
+    **{f"GIT_{role}_NAME": "test" for role in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{role}_EMAIL": "test@example.com" for role in ("AUTHOR", "COMMITTER")},
+}
+
+
+def sh(folder: Path, command: str, **environment: str) -> str:
+    """What the command, which must succeed, prints on stdout."""
+    done = subprocess.run(
+        command.split(),
+        cwd=folder,
+        env=ENVIRONMENT | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """This project with small settings, in which `dvc repro` has run; the results are committed and pushed."""
+    root = tmp_path_factory.mktemp("end to end") / "project"
+    for name in sh(PROJECT, "git ls-files --cached --others --exclude-standard").splitlines():
+        if (PROJECT / name).exists():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, root / name)
+    make_project(root, **SMALL)
+    sh(root, "git init --quiet --initial-branch=main")
+    sh(root, "dvc remote add --quiet --default storage ../storage")
+    sh(root, "git add .")
+    sh(root, "git commit --quiet --message=project")
+    sh(root, "dvc repro", PYTHONHASHSEED="1")
+    sh(root, "git commit --quiet --all --message=results")
+    sh(root, "dvc push --quiet")
+    return root
+
+
+@pytest.fixture(scope="module")
+def elsewhere(project) -> Path:
+    """A clone on another machine, with what the remote has."""
+    sh(project.parent, "git clone --quiet project elsewhere")
+    sh(project.with_name("elsewhere"), "dvc pull --quiet")
+    return project.with_name("elsewhere")
+
+
+def test_stages_write_what_dvc_yaml_declares_and_nothing_else(project):
+    stages = yaml.safe_load((project / "dvc.yaml").read_text())["stages"].values()
+    outs = [out for stage in stages for out in (*stage["outs"], *stage.get("metrics", []))]
+    declared = [path for out in outs for path in ([out] if isinstance(out, str) else out)]
+    known = (*declared, "logs", ".dvc")
+    untracked = sh(project, "git ls-files --others").splitlines()
+    undeclared = [f for f in map(Path, untracked) if not any(f.is_relative_to(path) for path in known)]
+    assert [f for f in undeclared if "__pycache__" not in f.parts] == []
+    assert sh(project, "git status --porcelain") == ""
+    assert all((project / path).exists() for path in declared)
+
+
+def test_repro_again_ends_in_the_same_bytes(project):
+    assert sh(project, "dvc status dvc.yaml") == "Data and pipelines are up to date.\n"
+    lock = (project / "dvc.lock").read_bytes()
+    sh(project, "dvc repro --force", PYTHONHASHSEED="2")  # the order of sets is another
+    assert (project / "dvc.lock").read_bytes() == lock
+    assert sh(project, "git status --porcelain") == ""
+
+
+def test_no_exported_file_names_a_folder_of_this_machine(project):
+    files = [file for file in (project / "models/export").rglob("*") if file.is_file()]
+    assert len(files) > 5
+    assert not [file for file in files if str(project.parent).encode() in file.read_bytes()]
+
+
+def test_metrics_show_has_the_test_figures(project):
+    shown = json.loads(sh(project, "dvc metrics show --json"))[""]["data"]
+    assert shown == {"metrics/test.json": {"data": read_json(project / "metrics/test.json")}}
+
+
+def test_predict_in_another_clone_without_training(project, elsewhere):
+    assert sh(elsewhere, "dvc status dvc.yaml") == "Data and pipelines are up to date.\n"
+    rows = read_csv(project / "metrics/predictions.csv")
+    files = " ".join(f"data/generated/{row['path']}" for row in rows)
+    lines = sh(elsewhere, f"python stages/predict.py --json {files}").splitlines()
+    for row, answer in zip(rows, map(json.loads, lines), strict=True):
+        assert answer["score"] == pytest.approx(float(row["score"]), abs=1e-5)
+        assert answer["label"] == row["predicted"]
+    assert not (elsewhere / "logs").exists()
+
+
+def test_an_experiment_shows_what_changed(project, tmp_path):
+    root = shutil.copytree(project, tmp_path / "project", symlinks=True)
+    sh(root, "dvc exp run --name shorter -S train.epochs=1")
+    params = json.loads(sh(root, "dvc params diff --json"))
+    assert params == {"params.yaml": {"train.epochs": {"old": 2, "new": 1, "diff": -1}}}
+    before, after = (read_json(folder / "metrics/test.json") for folder in (project, root))
+    diff = json.loads(sh(root, "dvc metrics diff --json"))["metrics/test.json"]
+    assert {name: values["new"] for name, values in diff.items()}.items() <= after.items()
+    assert {name for name in after if after[name] != before[name]} == set(diff)
+    assert "loss" in EventAccumulator(str(root / "logs/shorter/train")).Reload().Tags()["tensors"]
+    assert "shorter" in sh(root, "dvc exp show --csv")
+    assert "shorter" in sh(root, "python stages/compare.py main shorter")
+
+
+def test_tensorboard_shows_curves_and_pictures(project):
+    history = read_csv(project / "metrics/history.csv")
+    run = min((project / "logs").iterdir())
+    for split, prefix in (("train", ""), ("validation", "validation_")):
+        events = EventAccumulator(str(run / split), size_guidance={"tensors": 0}).Reload()
+        for name in ("loss", "accuracy", "precision", "recall"):
+            curve = [(event.step, float(make_ndarray(event.tensor_proto))) for event in events.Tensors(name)]
+            expected = [(int(row["epoch"]), float(row[prefix + name])) for row in history]
+            assert curve == [(step, pytest.approx(value)) for step, value in expected]
+        name = {"train": "first batch", "validation": "most wrong first"}[split]
+        width, height, encoded = make_ndarray(events.Tensors(name)[0].tensor_proto)
+        picture = Image.open(io.BytesIO(encoded))
+        assert picture.size == (int(width), int(height))
+        assert picture.width == 8 * SMALL["prepare"]["image_size"]
+        assert np.std(picture) > 10
+        if split == "train":
+            [text] = make_ndarray(events.Tensors("params.yaml")[0].tensor_proto).ravel()
+            assert (project / "params.yaml").read_text() in text.decode()
+
+
+def test_the_model_is_fetched_by_path_and_by_name(project):
+    folder = project.parent
+    sh(project, "git tag --message=first happysad@v1.0.0")
+    sh(folder, "dvc get --quiet project models/export/model.onnx --out by_path.onnx")
+    sh(folder, "dvc artifacts get --quiet project happysad --out by_name.onnx")
+    picture = np.asarray(draw(1))
+    expected, *fetched = (
+        onnxruntime.InferenceSession(file).run(["scores"], {"picture": picture})[0]
+        for file in (project / "models/export/model.onnx", folder / "by_path.onnx", folder / "by_name.onnx")
+    )
+    np.testing.assert_array_equal(fetched, [expected, expected])
