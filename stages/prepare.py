@@ -1,6 +1,7 @@
 """Raw folders -> decode, filter, group, split -> data/prepared, with a manifest of every raw file."""
 
 import hashlib
+import os
 from collections import Counter
 from dataclasses import asdict
 from functools import partial
@@ -13,20 +14,27 @@ from happysad import CLASSES
 from happysad.common import images
 from happysad.common.cli import run
 from happysad.common.errors import UserError
-from happysad.common.files import replacing, write_csv, write_json
-from happysad.common.parallel import map_batches
+from happysad.common.files import all_or_nothing, replacing, write_csv, write_json
+from happysad.common.parallel import GivenUp, Limit, map_items
 from happysad.common.params import QUALITIES, Params, Prepare, load
 from happysad.data import duplicates, overview, quality
 from happysad.data.manifest import Picture, correct, find_files
 from happysad.data.splits import SPLITS, assign
+
+SECONDS, MEMORY = 5, 1e9  # for one file of up to 64 megapixels, more where max_megapixels allows for more
 
 
 def main(root: Path) -> None:
     params = load(root)
     source = root / params.source
     pictures = find_files(root, params.source)
+    before = stamps(pictures, source)
     correct(pictures, root, params.corrections)
-    with replacing(root / "data/prepared") as folder, replacing(root / "metrics/plots/data") as pages:
+    with (
+        all_or_nothing(),
+        replacing(root / "data/prepared") as folder,
+        replacing(root / "metrics/plots/data") as pages,
+    ):
         usable, thumbnails = decode_all(pictures, source, folder, params)
         groups, pairs = group_duplicates(usable, thumbnails)
         for members in groups:
@@ -35,9 +43,23 @@ def main(root: Path) -> None:
         store(usable, folder)
         write_csv(folder / "manifest.csv", [row(p) for p in pictures])
         overview.write(pictures, pairs, source, folder, pages, params.prepare)
-    counts = count(pictures, groups, pairs, params.prepare)
-    write_json(root / "metrics/data.json", counts)
+        counts = count(pictures, groups, pairs, params.prepare)
+        write_json(root / "metrics/data.json", counts)
+        if changed := set(before) ^ set(stamps(find_files(root, params.source), source)):
+            raise UserError(f"{source / min(changed)[0]} changed while prepare was running: run it again")
     print_summary(counts, pictures)
+
+
+def stamps(pictures: list[Picture], source: Path) -> list[tuple]:
+    """Path, size and time of last change of each file: what tells that a source has changed."""
+    found = []
+    for picture in pictures:
+        try:
+            about = os.stat(source / picture.path)
+            found.append((picture.path, about.st_size, about.st_mtime_ns))
+        except OSError:  # such as a link that leads nowhere
+            found.append((picture.path, -1, -1))
+    return found
 
 
 # Decode and filter
@@ -45,8 +67,14 @@ def decode_all(
     pictures: list[Picture], source: Path, folder: Path, params: Params
 ) -> tuple[list[Picture], np.ndarray]:
     """Fill in each row; return those of the usable pictures and their thumbnails, (n, height, width) uint8."""
-    work = partial(decode_batch, source=source, folder=folder, params=params)
-    decoded = list(map_batches(work, pictures, "prepare", params.prepare.scheduler))
+    work = partial(decode, source=source, folder=folder, params=params)
+    scale = max(1, params.prepare.max_megapixels / 64)
+    limit = Limit(SECONDS * scale, MEMORY * scale)
+    decoded = list(map_items(work, pictures, "prepare", params.prepare.scheduler, limit))
+    for i, result in enumerate(decoded):
+        if isinstance(result, GivenUp):
+            pictures[i].reject("unreadable", result.reason)
+            decoded[i] = pictures[i], None
     pictures[:] = [picture for picture, _ in decoded]
     usable = [(picture, thumbnail) for picture, thumbnail in decoded if thumbnail is not None]
     if not usable:
@@ -54,15 +82,12 @@ def decode_all(
     return [picture for picture, _ in usable], np.stack([thumbnail for _, thumbnail in usable])
 
 
-def decode_batch(pictures: list[Picture], source: Path, folder: Path, params: Params) -> list:
-    return [(picture, decode(picture, source, folder, params)) for picture in pictures]
-
-
-def decode(picture: Picture, source: Path, folder: Path, params: Params) -> np.ndarray | None:
-    """Fill in the row and write ``folder``/<id>.png; return the thumbnail, or None for a rejected file."""
+def decode(picture: Picture, source: Path, folder: Path, params: Params) -> tuple[Picture, np.ndarray | None]:
+    """The row filled in, and the thumbnail, or None for a rejected file. Writes ``folder``/<id>.png."""
     prepare = params.prepare
     try:
-        image, picture.format = images.read(source / picture.path, prepare.max_megapixels)
+        content = images.load(source / picture.path, prepare.max_megapixels)
+        image, picture.format = images.from_bytes(content, prepare.max_megapixels)
         picture.width, picture.height = image.size
         thumbnail = duplicates.thumbnail(image)
         picture.quality = quality.scores(image, prepare.image_size)
@@ -78,12 +103,11 @@ def decode(picture: Picture, source: Path, folder: Path, params: Params) -> np.n
     except images.Unusable as error:
         picture.reject(error.reason, str(error))
     if picture.status == "rejected":  # just now, or by a correction
-        return None
-    with open(source / picture.path, "rb") as file:
-        picture.id = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return picture, None
+    picture.id = hashlib.sha256(content).hexdigest()[:16]
     pixels = Image.fromarray(images.squash(image, prepare.image_size))
     pixels.save(folder / f"{picture.id}.png", compress_level=1)  # level 6 is 3 times slower, 10% smaller
-    return thumbnail
+    return picture, thumbnail
 
 
 # Group, choose, split
