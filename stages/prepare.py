@@ -32,8 +32,8 @@ def main(root: Path) -> None:
     correct(pictures, root, params.corrections)
     with (
         all_or_nothing(),
-        replacing(root / "data/prepared") as folder,
         replacing(root / "metrics/plots/data") as pages,
+        replacing(root / "data/prepared") as folder,
     ):
         usable, thumbnails = decode_all(pictures, source, folder, params)
         groups, pairs = group_duplicates(usable, thumbnails)

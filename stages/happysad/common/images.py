@@ -143,7 +143,9 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 def _strip_to_rgb(strip: Image.Image, low: float, high: float) -> Image.Image:
     if strip.mode.startswith(("I", "F")):  # 16 or 32 bits: convert() would clip them to 255
-        values = np.asarray(strip, np.float32)
+        values = np.asarray(strip, np.float64)
+        if not np.isfinite(values).all():
+            raise Unusable("unreadable", "pixels that are not numbers")
         scaled = (values - low) * (255 / max(high - low, 1e-6))
         strip = Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
     if strip.has_transparency_data:
