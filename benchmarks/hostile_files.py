@@ -154,7 +154,8 @@ def bombs(side: int = SIDE) -> Iterator[tuple[str, bytes]]:
     yield "zeros.png", encoded(grey, "PNG")
     yield "clear.png", encoded(Image.new("RGBA", (side, side)), "PNG")
     # A compressed comment of 1 GB in 1 MB.
-    packed = b"Comment\0\0" + zlib.compress(bytes(10**9), 9)
+    zeros = zlib.compressobj(9)
+    packed = b"Comment\0\0" + b"".join(zeros.compress(bytes(10**6)) for _ in range(1000)) + zeros.flush()
     chunk = (
         struct.pack(">I", len(packed)) + b"zTXt" + packed + struct.pack(">I", zlib.crc32(b"zTXt" + packed))
     )

@@ -21,7 +21,8 @@ from happysad.data import duplicates, overview, quality
 from happysad.data.manifest import Picture, correct, find_files
 from happysad.data.splits import SPLITS, assign
 
-SECONDS, MEMORY = 5, 1e9  # for one file of up to 64 megapixels, more where max_megapixels allows for more
+# What decoding one file may take, where max_megapixels is 64 or less; in proportion, where it is more.
+SECONDS, MEMORY = 5, 2**30
 
 
 def main(root: Path) -> None:
@@ -219,4 +220,5 @@ def print_summary(counts: dict, pictures: list[Picture]) -> None:
 
 
 if __name__ == "__main__":
+    images.silence_libraries()
     run(main)

@@ -23,7 +23,7 @@ from happysad.common.parallel import GivenUp, Limit, map_items
 spec = importlib.util.spec_from_file_location("hostile_files", PROJECT / "benchmarks/hostile_files.py")
 hostile_files = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(hostile_files)
-LIMIT = Limit(seconds=0.3, memory=3e8)
+LIMIT = Limit(seconds=0.3, memory=2**28)
 
 
 def test_a_row_for_each_broken_file_and_silence(tmp_path):
@@ -144,7 +144,7 @@ def test_what_exceeds_the_limit_is_given_up_and_nothing_else_is_lost():
     given_up = {i: result.reason for i, result in enumerate(results) if isinstance(result, GivenUp)}
     assert given_up == {
         3: "took more than 0.3 s",
-        5: "needed more than 0.3 GB of memory",
+        5: "needed more than 0.25 GiB of memory",
         6: "crashed with SIGSEGV",
         40: "took more than 0.3 s",
         99: "took more than 0.3 s",

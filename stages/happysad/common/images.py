@@ -143,10 +143,10 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 def _strip_to_rgb(strip: Image.Image, low: float, high: float) -> Image.Image:
     if strip.mode.startswith(("I", "F")):  # 16 or 32 bits: convert() would clip them to 255
-        values = np.asarray(strip, np.float64)
+        values = np.asarray(strip)
         if not np.isfinite(values).all():
             raise Unusable("unreadable", "pixels that are not numbers")
-        scaled = (values - low) * (255 / max(high - low, 1e-6))
+        scaled = (values.astype(np.float64) - low) * (255 / max(high - low, 1e-6))
         strip = Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
     if strip.has_transparency_data:
         strip = strip.convert("RGBA")

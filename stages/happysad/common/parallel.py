@@ -180,7 +180,7 @@ def _limited(work: Callable, item: Any, limit: Limit) -> Any:
     try:
         return work(item)
     except MemoryError:
-        return GivenUp(f"needed more than {limit.memory / 1e9:g} GB of memory")
+        return GivenUp(f"needed more than {limit.memory / 2**30:g} GiB of memory")
 
 
 def _limit_memory(size: float) -> None:
