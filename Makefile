@@ -44,7 +44,10 @@ tensorboard: $(VENV)/installed  ## watch the training curves of all runs
 	tensorboard --logdir logs
 
 clean:  ## remove what can be made again; never your pictures, nor params.yaml
-	rm -rf $(VENV) logs demo/node_modules demo/site data/generated data/prepared data/generated_truth.csv models/export models/model.* models/baseline.json
+	rm -rf $(VENV) logs dvc_plots demo/node_modules demo/site data/generated data/generated_truth.csv data/prepared \
+		models/export models/model.keras models/model.json models/baseline.json models/summary.txt \
+		models/checkpoint.npz models/crossvalidate metrics/plots metrics/report.html metrics/label_errors.jpg \
+		data/*.partial data/.*.partial models/*.partial models/.*.partial metrics/.*.partial
 
 demo/node_modules: demo/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is needed: install Node.js, https://nodejs.org, and try again" >&2; exit 1; }

@@ -12,7 +12,7 @@ import numpy as np
 from happysad import CLASSES
 from happysad.common.cli import run
 from happysad.common.errors import UserError
-from happysad.common.files import write_json
+from happysad.common.files import all_or_nothing, write_json
 from happysad.common.params import Crossvalidate, Params, load
 from happysad.common.tables import read_csv, write_csv
 from happysad.data.prepared import Split, read_split
@@ -49,14 +49,14 @@ def main(root: Path) -> None:
     figures = metrics.compute(data.labels, scores, thresholds)
     intervals = metrics.intervals(data.labels, scores, 0.5)
     figures |= {name: value for name, value in intervals.items() if name.startswith(THRESHOLD_FREE)}
-    write_json(root / "metrics/crossvalidation.json", figures | by_fold)
-
     manifest = read_csv(root / "data/prepared/manifest.csv")
     rows = manifest[manifest["status"] == "kept"].set_index("id").loc[ids]
     rows["fold"], rows["score"] = folds, scores
     rows["predicted"] = np.array(CLASSES)[(scores >= thresholds).astype(int)]
     columns = ["path", "label", "split", "fold", "group", "score", "predicted"]
-    write_csv(root / "metrics/crossvalidation.csv", rows[columns].sort_values("path"))
+    with all_or_nothing():
+        write_json(root / "metrics/crossvalidation.json", figures | by_fold)
+        write_csv(root / "metrics/crossvalidation.csv", rows[columns].sort_values("path"))
     shutil.rmtree(root / "models/crossvalidate")
     low, high = figures["accuracy_ci_low"], figures["accuracy_ci_high"]
     print(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from happysad import CLASSES
 from happysad.common.cli import run
-from happysad.common.files import read_json, replacing, write_json
+from happysad.common.files import all_or_nothing, read_json, replacing, write_json
 from happysad.common.tables import read_csv, write_csv
 from happysad.data.prepared import read_split
 from happysad.evaluation import baseline, corruptions, findings, galleries, metrics, plots, slices
@@ -38,22 +38,23 @@ def main(root: Path) -> None:
     by_corruption = corruptions.table(partial(predict, model), pictures, labels, threshold)
 
     out = root / "metrics"
-    write_json(out / "test.json", figures)
-    write_csv(out / "predictions.csv", rows)
-    false_positive_rate, recall = metrics.roc_curve(labels, scores)
-    write_csv(out / "roc.csv", pd.DataFrame({"false_positive_rate": false_positive_rate, "recall": recall}))
-    precision, recall = metrics.precision_recall_curve(labels, scores)
-    write_csv(out / "precision_recall.csv", pd.DataFrame({"recall": recall, "precision": precision}))
-    write_csv(out / "slices.csv", by_slice)
-    write_csv(out / "robustness.csv", by_corruption)
-    with replacing(out / "plots/test") as folder:
-        for plot in (plots.roc, plots.precision_recall, plots.confusion):
-            plots.save(plot(labels, scores, threshold), folder / f"{plot.__name__}.png")
-        uncalibrated = metrics.uncalibrated(scores, **description["calibration"])
-        plots.save(plots.reliability(labels, uncalibrated, scores), folder / "reliability.png")
-        plots.save(plots.slices(by_slice, figures["accuracy"]), folder / "slices.png")
-        plots.save(plots.robustness(by_corruption), folder / "robustness.png")
-        galleries.write(folder, rows, pictures, threshold, partial(grad_cam, model))
+    with all_or_nothing():
+        write_json(out / "test.json", figures)
+        write_csv(out / "predictions.csv", rows)
+        false_positive_rate, recall = metrics.roc_curve(labels, scores)
+        write_csv(out / "roc.csv", pd.DataFrame({"false_positive_rate": false_positive_rate, "recall": recall}))
+        precision, recall = metrics.precision_recall_curve(labels, scores)
+        write_csv(out / "precision_recall.csv", pd.DataFrame({"recall": recall, "precision": precision}))
+        write_csv(out / "slices.csv", by_slice)
+        write_csv(out / "robustness.csv", by_corruption)
+        with replacing(out / "plots/test") as folder:
+            for plot in (plots.roc, plots.precision_recall, plots.confusion):
+                plots.save(plot(labels, scores, threshold), folder / f"{plot.__name__}.png")
+            uncalibrated = metrics.uncalibrated(scores, **description["calibration"])
+            plots.save(plots.reliability(labels, uncalibrated, scores), folder / "reliability.png")
+            plots.save(plots.slices(by_slice, figures["accuracy"]), folder / "slices.png")
+            plots.save(plots.robustness(by_corruption), folder / "robustness.png")
+            galleries.write(folder, rows, pictures, threshold, partial(grad_cam, model))
     print(findings.summary(figures, by_slice, by_corruption))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from happysad import CLASSES
 from happysad.common import params
 from happysad.common.cli import PROJECT, run
-from happysad.common.files import read_json, replacing, write_json
+from happysad.common.files import all_or_nothing, read_json, replacing, write_json
 from happysad.data.prepared import read_split
 from happysad.export import comparison, onnx_model, serving, tflite_model
 from happysad.export.model_card import model_card
@@ -29,7 +29,7 @@ def main(root: Path) -> None:
     representative = train.pictures[:: max(1, len(train.pictures) // REPRESENTATIVE)]
     metadata = describe(description, settings.prepare.max_megapixels, train.files)
     labels = "".join(f"{name}\n" for name in CLASSES)
-    with replacing(root / "models/export") as out:
+    with all_or_nothing(), replacing(root / "models/export") as out:
         onnx_model.write(model, metadata, out)
         attached = {"labels.txt": labels, "metadata.json": json.dumps(metadata, indent=2) + "\n"}
         tflite_model.write(model, representative, attached, out)
@@ -40,7 +40,7 @@ def main(root: Path) -> None:
         metrics = {"pictures": len(validation.pictures), "files": files}
         card = model_card(root, model, metadata, metrics)
         (out / "README.md").write_text(card, encoding="utf-8")
-    write_json(root / "metrics/export.json", metrics)
+        write_json(root / "metrics/export.json", metrics)
 
 
 def describe(description: dict, max_megapixels: float, training: list[str]) -> dict[str, str]:

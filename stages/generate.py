@@ -10,8 +10,8 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from happysad import CLASSES
 from happysad.common.cli import run
-from happysad.common.files import replacing, write_csv
-from happysad.common.parallel import map_batches
+from happysad.common.files import all_or_nothing, replacing, write_csv
+from happysad.common.parallel import map_items
 from happysad.common.params import Generate, load
 from happysad.drawing.render import render
 from happysad.drawing.sampling import sample_face
@@ -51,10 +51,10 @@ def main(root: Path) -> None:
     faces = [file for file in files if file.label and not file.original]
     others = [file for file in files if not file.label]
     copies = [file for file in files if file.original]
-    with replacing(root / "data/generated") as folder:
+    with all_or_nothing(), replacing(root / "data/generated") as folder:
         for label in CLASSES:
             (folder / label).mkdir()
-        for file, content in zip(faces, map_batches(partial(draw, settings), faces, "draw"), strict=True):
+        for file, content in zip(faces, map_items(partial(draw, settings), faces, "draw"), strict=True):
             (folder / file.path).write_bytes(content)
         for file in others:
             (folder / file.path).write_bytes(no_face(settings, file))
@@ -96,28 +96,25 @@ def plan(settings: Generate) -> list[File]:
     return files
 
 
-def draw(settings: Generate, files: list[File]) -> list[bytes]:
-    """The encoded contents of ``files``, each independent of the batch and process it is drawn in."""
-    contents = []
-    for file in files:
-        rng = generator(settings, file)
-        face = sample_face(
-            file.label,
-            rng,
-            min_expression=settings.min_expression,
-            roughness=settings.roughness,
-            tightness=settings.tightness,
-            pose=settings.pose,
-        )
-        image = render(face, settings.size)
-        if file.fault == "tiny":
-            image = image.resize((8, 8))
-        suffix = rng.choice([".png", ".webp"]) if file.fault == "wrong_extension" else Path(file.path).suffix
-        content = encoded(image, suffix, quality=int(rng.integers(60, 96)))
-        if file.fault == "truncated":
-            content = content[: int(len(content) * rng.uniform(0.5, 0.8))]
-        contents.append(content)
-    return contents
+def draw(settings: Generate, file: File) -> bytes:
+    """The content of ``file``, the same whoever draws it and whatever else is drawn."""
+    rng = generator(settings, file)
+    face = sample_face(
+        file.label,
+        rng,
+        min_expression=settings.min_expression,
+        roughness=settings.roughness,
+        tightness=settings.tightness,
+        pose=settings.pose,
+    )
+    image = render(face, settings.size)
+    if file.fault == "tiny":
+        image = image.resize((8, 8))
+    suffix = rng.choice([".png", ".webp"]) if file.fault == "wrong_extension" else Path(file.path).suffix
+    content = encoded(image, suffix, quality=int(rng.integers(60, 96)))
+    if file.fault == "truncated":
+        content = content[: int(len(content) * rng.uniform(0.5, 0.8))]
+    return content
 
 
 def copy(original: bytes, file: File) -> bytes:

@@ -15,6 +15,7 @@ from happysad.common import images
 from happysad.common.cli import run
 from happysad.common.contact_sheet import sheet
 from happysad.common.errors import UserError
+from happysad.common.files import replacing_file
 from happysad.common.params import load
 from happysad.common.tables import read_csv, write_csv
 
@@ -47,9 +48,9 @@ def main(root: Path) -> None:
     title = f"Likely label errors, the most likely first: {len(shown)} of {len(table)}"
     page = sheet(pictures, captions, 10, title)
     # By the manifest's hash, report.py tells whether the sheet and the test figures are of the same data.
-    page.save(
-        root / "metrics/label_errors.jpg", quality=85, comment=md5(manifest_file.read_bytes()).hexdigest()
-    )
+    comment = md5(manifest_file.read_bytes()).hexdigest()
+    with replacing_file(root / "metrics/label_errors.jpg") as partial:
+        page.save(partial, "JPEG", quality=85, comment=comment)
     print(f"{len(table)} of {len(rows)} labels are likely wrong: see metrics/label_errors.jpg and .csv")
 
 

@@ -199,6 +199,7 @@ def explain(classifier: Classifier, result: dict, out: Path) -> None:
 if __name__ == "__main__":
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a closed pipe, as by | head, ends it silently
+    images.silence_libraries()
     sys.stdout.reconfigure(errors="surrogateescape")  # print undecodable file names as they are
     try:
         sys.exit(main())

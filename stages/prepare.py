@@ -1,6 +1,7 @@
 """Decode the raw pictures, filter, group near-duplicates and split: data/prepared and its manifest.csv."""
 
 import hashlib
+import os
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -13,21 +14,29 @@ from happysad import CLASSES
 from happysad.common import images
 from happysad.common.cli import run
 from happysad.common.errors import UserError
-from happysad.common.files import replacing, write_json
-from happysad.common.parallel import map_batches
+from happysad.common.files import all_or_nothing, replacing, write_json
+from happysad.common.parallel import GivenUp, Limit, map_items
 from happysad.common.params import QUALITIES, Params, Prepare, load
 from happysad.common.tables import write_csv
 from happysad.data import duplicates, overview, quality
 from happysad.data.manifest import Picture, correct, find_files
 from happysad.data.splits import SPLITS, assign, position
 
+# What decoding one file may take, where max_megapixels is 64 or less; in proportion, where it is more.
+SECONDS, MEMORY = 5, 2**30
+
 
 def main(root: Path) -> None:
     params = load(root)
     source = root / params.source
     pictures = find_files(root, params.source)
+    before = stamps(pictures, source)
     correct(pictures, root, params.corrections)
-    with replacing(root / "data/prepared") as folder, replacing(root / "metrics/plots/data") as pages:
+    with (
+        all_or_nothing(),
+        replacing(root / "metrics/plots/data") as pages,
+        replacing(root / "data/prepared") as folder,
+    ):
         usable, thumbnails = decode_all(pictures, source, folder, params)
         groups, pairs = group_duplicates(usable, thumbnails)
         ready = {p.source_split for p in pictures}
@@ -37,9 +46,23 @@ def main(root: Path) -> None:
         store(usable, folder)
         write_csv(folder / "manifest.csv", pd.DataFrame([row(p) for p in pictures]))
         overview.write(pictures, pairs, source, folder, pages, params.prepare)
-    counts = count(pictures, groups, pairs, params.prepare)
-    write_json(root / "metrics/data.json", counts)
+        counts = count(pictures, groups, pairs, params.prepare)
+        write_json(root / "metrics/data.json", counts)
+        if changed := set(before) ^ set(stamps(find_files(root, params.source), source)):
+            raise UserError(f"{source / min(changed)[0]} changed while prepare was running: run it again")
     print_summary(counts, pictures)
+
+
+def stamps(pictures: list[Picture], source: Path) -> list[tuple]:
+    """Path, size and time of last change of each file: what tells that a source has changed."""
+    found = []
+    for picture in pictures:
+        try:
+            about = os.stat(source / picture.path)
+            found.append((picture.path, about.st_size, about.st_mtime_ns))
+        except OSError:  # such as a link that leads nowhere
+            found.append((picture.path, -1, -1))
+    return found
 
 
 # Decode and filter
@@ -47,8 +70,14 @@ def decode_all(
     pictures: list[Picture], source: Path, folder: Path, params: Params
 ) -> tuple[list[Picture], np.ndarray]:
     """Fill in ``pictures``; return the usable ones and their thumbnails, (n, height, width) uint8."""
-    work = partial(decode_batch, source=source, folder=folder, params=params)
-    decoded = list(map_batches(work, pictures, "prepare", params.prepare.scheduler))
+    work = partial(decode, source=source, folder=folder, params=params)
+    scale = max(1, params.prepare.max_megapixels / 64)
+    limit = Limit(SECONDS * scale, MEMORY * scale)
+    decoded = list(map_items(work, pictures, "prepare", params.prepare.scheduler, limit))
+    for i, result in enumerate(decoded):
+        if isinstance(result, GivenUp):
+            pictures[i].reject("unreadable", result.reason)
+            decoded[i] = pictures[i], None
     pictures[:] = [picture for picture, _ in decoded]
     usable = [(picture, thumbnail) for picture, thumbnail in decoded if thumbnail is not None]
     if not usable:
@@ -56,12 +85,8 @@ def decode_all(
     return [picture for picture, _ in usable], np.stack([thumbnail for _, thumbnail in usable])
 
 
-def decode_batch(pictures: list[Picture], source: Path, folder: Path, params: Params) -> list:
-    return [(picture, decode(picture, source, folder, params)) for picture in pictures]
-
-
-def decode(picture: Picture, source: Path, folder: Path, params: Params) -> np.ndarray | None:
-    """Fill in ``picture`` and write ``folder``/<id>.png; return the thumbnail, or None for a rejected file."""
+def decode(picture: Picture, source: Path, folder: Path, params: Params) -> tuple[Picture, np.ndarray | None]:
+    """Fill in ``picture`` and write ``folder``/<id>.png; return it with its thumbnail, or None for a rejected file."""
     prepare = params.prepare
     try:
         image, picture.format = images.read(source / picture.path, prepare.max_megapixels)
@@ -80,7 +105,7 @@ def decode(picture: Picture, source: Path, folder: Path, params: Params) -> np.n
     except images.Unusable as error:
         picture.reject(error.reason, str(error))
     if picture.status == "rejected":  # just now, or by a correction
-        return None
+        return picture, None
     # Of the pixels and not of the file, so that lossless re-encoding and new metadata change nothing.
     digest = hashlib.sha256(image.tobytes())
     digest.update(repr(image.size).encode())
@@ -88,7 +113,7 @@ def decode(picture: Picture, source: Path, folder: Path, params: Params) -> np.n
     picture.position = position(duplicates.perceptual_hash(thumbnail), prepare.seed)
     pixels = Image.fromarray(images.squash(image, prepare.image_size))
     pixels.save(folder / f"{picture.id}.png", compress_level=1)  # level 6 is 3 times slower, 10% smaller
-    return thumbnail
+    return picture, thumbnail
 
 
 # Group, choose, split
@@ -203,4 +228,5 @@ def print_summary(counts: dict, pictures: list[Picture]) -> None:
 
 
 if __name__ == "__main__":
+    images.silence_libraries()
     run(main)

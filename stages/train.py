@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from happysad import CLASSES
 from happysad.common.cli import run
-from happysad.common.files import write_csv, write_json
+from happysad.common.files import all_or_nothing, write_csv, write_json, write_text
 from happysad.common.params import Params, load
 from happysad.data.prepared import Split, read_split
 from happysad.evaluation import baseline, metrics
@@ -44,25 +44,27 @@ def main(root: Path) -> None:
     worst = np.argsort(-np.abs(scores - validation.labels), kind="stable")
     log.pictures("validation", "most wrong first", validation.pictures[worst[:64]])
 
-    write_csv(root / "metrics/history.csv", history)
-    save(model, root / "models/model.keras")
-    with open(root / "models/summary.txt", "w", encoding="utf-8") as file:
-        model.summary(line_length=80, print_fn=lambda text: file.write(text + "\n"))
-    write_json(
-        root / "models/model.json",
-        {
-            "classes": CLASSES,
-            "image_size": image_size,
-            "threshold": threshold,
-            "calibration": {"slope": slope, "intercept": intercept},
-            "epoch": min(history, key=lambda row: row["validation_loss"])["epoch"],
-            "validation": metrics.compute(validation.labels, scores, threshold),
-            "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
-            "threads": params.train.threads,
-            "replicas": strategy.num_replicas_in_sync,
-        },
-    )
-    write_json(root / "models/baseline.json", baseline.fit(train.pictures, train.labels))
+    lines = []
+    model.summary(line_length=80, print_fn=lines.append)
+    with all_or_nothing():
+        write_csv(root / "metrics/history.csv", history)
+        save(model, root / "models/model.keras")
+        write_text(root / "models/summary.txt", "\n".join(lines) + "\n")
+        write_json(
+            root / "models/model.json",
+            {
+                "classes": CLASSES,
+                "image_size": image_size,
+                "threshold": threshold,
+                "calibration": {"slope": slope, "intercept": intercept},
+                "epoch": min(history, key=lambda row: row["validation_loss"])["epoch"],
+                "validation": metrics.compute(validation.labels, scores, threshold),
+                "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+                "threads": params.train.threads,
+                "replicas": strategy.num_replicas_in_sync,
+            },
+        )
+        write_json(root / "models/baseline.json", baseline.fit(train.pictures, train.labels))
     checkpoint.unlink()  # its place is taken by the model
 
 

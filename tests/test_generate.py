@@ -178,8 +178,8 @@ def test_tiny_and_blank_pictures(pick):
 
 def test_same_settings_same_bytes_in_one_process_or_many(root, tmp_path, monkeypatch):
     make_project(tmp_path, generate=SETTINGS)
-    one_by_one = lambda work, items, _: (work([item])[0] for item in items)
-    monkeypatch.setattr(generate, "map_batches", one_by_one)
+    one_by_one = lambda work, items, _: map(work, items)
+    monkeypatch.setattr(generate, "map_items", one_by_one)
     generate.main(tmp_path)
     assert digests(tmp_path / "data") == digests(root / "data")
 
@@ -216,15 +216,15 @@ def test_interrupted_run_changes_nothing_and_a_new_one_leaves_nothing_behind(tmp
     before = digests(tmp_path)
 
     def interrupted(work, items, _):
-        yield from work(items[:3])
+        yield from map(work, items[:3])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(generate, "map_batches", interrupted)
+    monkeypatch.setattr(generate, "map_items", interrupted)
     with pytest.raises(KeyboardInterrupt):
         generate.main(tmp_path)
     assert digests(tmp_path) == before
 
-    monkeypatch.setattr(generate, "map_batches", lambda work, items, _: iter(work(items)))
+    monkeypatch.setattr(generate, "map_items", lambda work, items, _: map(work, items))
     generate.main(tmp_path)
     assert not (tmp_path / "data/generated/happy/old.jpg").exists()
 

@@ -1,13 +1,20 @@
 """The edge of every stage: one option, and errors as one line."""
 
 import argparse
+import errno
 import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[3]
 from happysad.common.errors import UserError
+
+PROJECT = Path(__file__).resolve().parents[3]
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space and run it again"),
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f) and run it again",
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make it writable for you and run it again"),
+}
 
 
 def run(main: Callable[[Path], None]) -> None:
@@ -17,7 +24,17 @@ def run(main: Callable[[Path], None]) -> None:
     root = parser.parse_args().root.resolve()
     try:
         main(root)
-    except (UserError, OSError) as error:
+    except UserError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {in_words(error)}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
+
+
+def in_words(error: OSError) -> str:
+    """What went wrong, where, and the remedy where there is one."""
+    if error.errno is None or error.filename is None:
+        return str(error)
+    remedy = f": {REMEDIES[error.errno]}" if error.errno in REMEDIES else ""
+    return f"{error.filename}: {error.strerror}{remedy}"

@@ -1,2 +1,5 @@
+"""Errors that are printed as one line, without a traceback."""
+
+
 class UserError(Exception):
-    """What the user can mend: its text names the file or the key and the remedy, and is printed without a traceback."""
+    """What the user can put right. The message names the file or the key, and the remedy."""

@@ -10,32 +10,82 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_postponed: list | None = None  # replacements that wait for the end of ``all_or_nothing``
+
+
+@contextmanager
+def all_or_nothing() -> Iterator[None]:
+    """What the functions below write in the block takes its place when the block ends, or not at all at an error."""
+    global _postponed
+    _postponed = []
+    try:
+        yield
+        for partial, path in _postponed:
+            _replace(partial, path)
+    finally:
+        for partial, _ in _postponed:
+            _remove(partial)
+        _postponed = None
+
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
     """Yield a new empty folder that takes the place of ``folder`` only if the block ends without an error."""
     partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-    partial.mkdir(parents=True)
-    try:
+    _remove(partial)  # of a run that was killed
+    with _named(folder):
+        partial.mkdir(parents=True)
+    with _finished(partial, folder):
         yield partial
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to, which takes the place of ``path`` only if the block ends without an error."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with _named(path):
+        partial.parent.mkdir(parents=True, exist_ok=True)
+    with _finished(partial, path):
         yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _finished(partial: Path, path: Path) -> Iterator[None]:
+    """Put ``partial`` in the place of ``path`` at the end, or remove it."""
+    try:
+        with _named(path):
+            yield
+        if _postponed is None:
+            _replace(partial, path)
+        else:
+            _postponed.append((partial, path))
+    except BaseException:
+        _remove(partial)
+        raise
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Where an OSError says not where, as that of a full disk, it happened at ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def _replace(partial: Path, path: Path) -> None:
+    if partial.is_dir() and path.is_dir():
+        shutil.rmtree(path)  # rename() replaces files and empty folders only
+    partial.replace(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def copy_into(folder: Path, path: Path) -> None:
@@ -51,11 +101,13 @@ def copy_into(folder: Path, path: Path) -> None:
         target.touch(exist_ok=False)  # fails where somebody else has made it meanwhile; replacing would not
 
 
+def write_text(path: Path, text: str) -> None:
+    with replacing_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path, content: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict:
@@ -64,9 +116,11 @@ def read_json(path: Path) -> dict:
 
 def write_csv(path: Path, rows: list[dict]) -> None:
     """Rows that share their keys, one column each."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     # A file name may hold bytes that are no text; written back as they came, they still find their file.
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with (
+        replacing_file(path) as partial,
+        open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -32,7 +32,10 @@ def write(
         sheet(tiles, captions, columns, title).save(pages / f"{name}.jpg", quality=85)
 
     def raw(picture: Picture) -> np.ndarray:
-        image, _ = images.read(source / picture.path, params.max_megapixels)
+        try:
+            image, _ = images.read(source / picture.path, params.max_megapixels)
+        except images.Unusable:  # deleted meanwhile: prepare stops with an error
+            image = Image.new("RGB", (128, 128))
         image.thumbnail((384, 128), Image.Resampling.BILINEAR, reducing_gap=2)
         return np.asarray(image)
 

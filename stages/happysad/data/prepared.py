@@ -1,6 +1,8 @@
 """The prepared pictures of one split, as arrays."""
 
+import math
 import mmap
+import os
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -20,13 +22,15 @@ class Split(NamedTuple):
 def read_split(folder: Path) -> Split:
     """All pictures below ``folder``/sad and ``folder``/happy, decoded once.
 
-    They lie in a nameless file that is mapped into memory: the system keeps in RAM what fits there, and a
-    data set larger than RAM is read from disk as it is needed. The file goes when the process does.
+    They are stored in an unnamed temporary file that is mapped into memory: the system keeps in RAM what fits, and a
+    data set larger than RAM is read from disk as needed. The file disappears when the process ends. Raises
+    OSError if the disk has no room for it.
     """
     files = [file for label in CLASSES for file in sorted((folder / label).glob("*.png"))]
     labels = np.array([CLASSES.index(file.parent.name) for file in files])
     shape = (len(files), *np.asarray(Image.open(files[0])).shape)
     with tempfile.TemporaryFile(dir=folder.parent) as file:
+        reserve(file.fileno(), math.prod(shape), folder.parent)
         pictures = np.memmap(file, np.uint8, "w+", shape=shape)
     for i, path in enumerate(files):
         with Image.open(path) as picture:
@@ -34,3 +38,13 @@ def read_split(folder: Path) -> Split:
     if hasattr(mmap, "MADV_RANDOM"):  # not on Windows
         pictures.base.madvise(mmap.MADV_RANDOM)  # batches are shuffled: reading ahead would fetch in vain
     return Split(pictures, labels, [str(file) for file in files])
+
+
+def reserve(file: int, size: int, folder: Path) -> None:
+    """Reserve the file's space on the disk: to run out of it later, in mapped memory, kills the process (SIGBUS)."""
+    if not hasattr(os, "posix_fallocate"):  # macOS, Windows
+        return
+    try:
+        os.posix_fallocate(file, 0, size)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None

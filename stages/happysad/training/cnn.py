@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import tempfile
 import zipfile
 from collections.abc import Callable
 from functools import cache
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from happysad.common.errors import UserError
+from happysad.common.files import replacing_file
 from happysad.common.params import Model
 
 
@@ -57,23 +59,22 @@ def compiled(model: keras.Model) -> Callable:
 
 def save(model: keras.Model, path: Path) -> None:
     """As ``model.save(path)``, but the same model gives the same bytes: no dates, no memory addresses."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_name("partial.keras")
-    model.save(written)
-    with zipfile.ZipFile(written) as source, zipfile.ZipFile(path, "w") as target:
-        for name in sorted(source.namelist()):
-            content = source.read(name)
-            if name == "metadata.json":
-                content = json.dumps({**json.loads(content), "date_saved": ""}).encode()
-            if name == "config.json":
-                addresses = {}  # Keras tells objects that layers share by where they lie; number them instead
-                content = re.sub(
-                    rb'(?<="shared_object_id": )\d+',
-                    lambda match: b"%d" % addresses.setdefault(match[0], len(addresses)),  # noqa: B023
-                    content,
-                )
-            target.writestr(zipfile.ZipInfo(name), content)  # dated 1980
-    written.unlink()
+    with replacing_file(path) as partial, tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, "model.keras")  # Keras insists on the suffix
+        model.save(written)
+        with zipfile.ZipFile(written) as source, zipfile.ZipFile(partial, "w") as target:
+            for name in sorted(source.namelist()):
+                content = source.read(name)
+                if name == "metadata.json":
+                    content = json.dumps({**json.loads(content), "date_saved": ""}).encode()
+                if name == "config.json":
+                    addresses = {}  # Keras tells objects that layers share by where they lie; number them instead
+                    content = re.sub(
+                        rb'(?<="shared_object_id": )\d+',
+                        lambda match: b"%d" % addresses.setdefault(match[0], len(addresses)),  # noqa: B023
+                        content,
+                    )
+                target.writestr(zipfile.ZipInfo(name), content)  # dated 1980
 
 
 def load(path: Path) -> keras.Model:

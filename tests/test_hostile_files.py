@@ -1,0 +1,182 @@
+"""Broken and malicious files: a row for each, in bounded time and memory, and nothing lost."""
+
+import faulthandler
+import importlib.util
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import PROJECT, draw, draw_folder, make_project
+from PIL import Image
+
+from happysad.common import images
+from happysad.common.files import read_csv
+from happysad.common.parallel import GivenUp, Limit, map_items
+
+spec = importlib.util.spec_from_file_location("hostile_files", PROJECT / "benchmarks/hostile_files.py")
+hostile_files = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(hostile_files)
+LIMIT = Limit(seconds=0.3, memory=2**28)
+
+
+def test_a_row_for_each_broken_file_and_silence(tmp_path):
+    draw_folder(tmp_path / "photos/happy", range(25))
+    draw_folder(tmp_path / "photos/sad", range(100, 125))
+    broken = dict(hostile_files.mutations(seed=1, n=150))
+    for name, content in broken.items():
+        (tmp_path / "photos/happy" / name).write_bytes(content)
+    root = make_project(tmp_path, source="photos", prepare={"image_size": 32})
+    command = [sys.executable, PROJECT / "stages/prepare.py", "--root", root]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    rows = {row["path"]: row for row in read_csv(root / "data/prepared/manifest.csv")}
+    assert len(rows) == 200
+    assert {rows[f"happy/{name}"]["status"] for name in broken} == {"kept", "rejected"}
+    assert all(row["detail"] for row in rows.values() if row["status"] == "rejected")
+
+
+@pytest.mark.parametrize("name", hostile_files.intact())
+def test_a_picture_without_its_second_half_is_unreadable(tmp_path, name):
+    content = hostile_files.intact()[name]
+    (tmp_path / "whole").write_bytes(content)
+    images.read(tmp_path / "whole")
+    (tmp_path / "half").write_bytes(content[: len(content) // (8 if name == "animation.gif" else 2)])
+    with pytest.raises(images.Unusable):
+        images.read(tmp_path / "half")
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 4}])
+def test_a_jpeg_that_ends_early_by_an_end_marker_is_unreadable(options):
+    """libjpeg paints the rest grey."""
+    file = io.BytesIO()
+    draw(1, 640, 480).save(file, "JPEG", **options)
+    content = file.getvalue()
+    first_scan = content.index(b"\xff\xda")
+    cut = content[: first_scan + (content.find(b"\xff\xc4", first_scan + 12) - first_scan) // 2]
+    if not options.get("progressive"):
+        cut = content[: (first_scan + len(content)) // 2]
+    assert images.from_bytes(content)[0].size == (640, 480)
+    with pytest.raises(images.Unusable, match="truncated"):
+        images.from_bytes(cut + b"\xff\xd9")
+
+
+def test_what_follows_the_end_of_a_jpeg_is_no_fault():
+    content = hostile_files.intact()["baseline.jpg"]
+    expected = np.asarray(Image.open(io.BytesIO(content)))
+    for more in (b"\0" * 500, content, b"\xff\xd9"):
+        assert np.array_equal(images.from_bytes(content + more)[0], expected)
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded():
+    began = time.process_time()
+    with pytest.raises(images.Unusable, match="2001 scans"):
+        images.from_bytes(hostile_files.progressive_jpeg(8000, 2000))
+    assert time.process_time() - began < 1
+
+
+def test_a_picture_of_many_bytes_is_refused_before_it_is_read(tmp_path):
+    with open(tmp_path / "sparse.tiff", "wb") as file:
+        file.truncate(10**10)
+    with pytest.raises(images.Unusable, match="10000 MB") as error:
+        images.read(tmp_path / "sparse.tiff")
+    assert error.value.reason == "too_large"
+
+
+def test_wide_modes_take_little_more_than_their_pixels():
+    code = """if True:
+        import io, resource
+        from PIL import Image
+        from happysad.common import images
+        files = [io.BytesIO() for _ in range(3)]
+        for file, mode in zip(files, ("F", "RGBA", "I;16")):
+            Image.new(mode, (4000, 4000)).save(file, "TIFF")
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for file in files:
+            images.from_bytes(file.getvalue())
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    """
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "stages")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 200  # MB; 64 are the file's, 64 its pixels, 64 those of the RGB picture
+
+
+def test_pixels_that_are_not_numbers(tmp_path):
+    pixels = np.ones((20, 20), np.float32)
+    pixels[3, 3] = np.nan
+    Image.fromarray(pixels).save(tmp_path / "a.tiff")
+    with pytest.raises(images.Unusable, match="not numbers"):
+        images.read(tmp_path / "a.tiff")
+
+
+# The pool
+def work(item: str, folder: Path | None = None) -> str:
+    if item == "busy":
+        while True:
+            pass
+    if item == "memory":
+        np.ones(10**9)
+    if item == "crash":
+        faulthandler.disable()
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if item == "killed" or (item == "killed once" and not (folder / "killed").exists()):
+        if folder:
+            (folder / "killed").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if item == "bug":
+        raise ValueError("a bug")
+    return item
+
+
+def test_what_exceeds_the_limit_is_given_up_and_nothing_else_is_lost():
+    items = [str(i) for i in range(100)]
+    for place, bad in ((3, "busy"), (5, "memory"), (6, "crash"), (40, "busy"), (99, "busy")):
+        items[place] = bad
+    results = list(map_items(work, items, "", limit=LIMIT))
+    given_up = {i: result.reason for i, result in enumerate(results) if isinstance(result, GivenUp)}
+    assert given_up == {
+        3: "took more than 0.3 s",
+        5: "needed more than 0.25 GiB of memory",
+        6: "crashed with SIGSEGV",
+        40: "took more than 0.3 s",
+        99: "took more than 0.3 s",
+    }
+    assert [r for r in results if not isinstance(r, GivenUp)] == [item for item in items if item.isdigit()]
+
+
+def test_a_worker_that_was_killed_is_replaced(tmp_path):
+    items = [*map(str, range(50)), "killed once", *map(str, range(50))]
+    assert list(map_items(partial(work, folder=tmp_path), items, "")) == items
+    with pytest.raises(OSError, match="SIGKILL"):
+        list(map_items(work, ["1", "killed", "2"], "", limit=LIMIT))
+
+
+def test_a_bug_in_a_worker_keeps_its_traceback():
+    with pytest.raises(ValueError, match="a bug") as error:
+        list(map_items(work, ["1", "bug", "2"], ""))
+    assert "in work" in error.value.__notes__[0]
+
+
+def test_prepare_gives_up_on_a_bomb_and_says_why(tmp_path, monkeypatch):
+    import prepare
+
+    monkeypatch.setattr(prepare, "SECONDS", 0.5)
+    draw_folder(tmp_path / "photos/happy", range(25))
+    draw_folder(tmp_path / "photos/sad", range(100, 125))
+    (tmp_path / "photos/sad/bomb.bmp").write_bytes(hostile_files.rle_bmp(4000))
+    root = make_project(tmp_path, source="photos", prepare={"image_size": 32})
+    prepare.main(root)
+    rows = {row["path"]: row for row in read_csv(root / "data/prepared/manifest.csv")}
+    assert (rows["sad/bomb.bmp"]["reason"], rows["sad/bomb.bmp"]["detail"]) == (
+        "unreadable",
+        "took more than 0.5 s",
+    )
+    assert sum(row["status"] == "kept" for row in rows.values()) == 50
