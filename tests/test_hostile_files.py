@@ -62,22 +62,22 @@ def test_a_jpeg_that_ends_early_by_an_end_marker_is_unreadable(options):
     cut = content[: first_scan + (content.find(b"\xff\xc4", first_scan + 12) - first_scan) // 2]
     if not options.get("progressive"):
         cut = content[: (first_scan + len(content)) // 2]
-    assert images.from_bytes(content)[0].size == (640, 480)
+    assert images.from_bytes(content, 64)[0].size == (640, 480)
     with pytest.raises(images.Unusable, match="truncated"):
-        images.from_bytes(cut + b"\xff\xd9")
+        images.from_bytes(cut + b"\xff\xd9", 64)
 
 
 def test_what_follows_the_end_of_a_jpeg_is_no_fault():
     content = hostile_files.intact()["baseline.jpg"]
     expected = np.asarray(Image.open(io.BytesIO(content)))
     for more in (b"\0" * 500, content, b"\xff\xd9"):
-        assert np.array_equal(images.from_bytes(content + more)[0], expected)
+        assert np.array_equal(images.from_bytes(content + more, 64)[0], expected)
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded():
     began = time.process_time()
     with pytest.raises(images.Unusable, match="2001 scans"):
-        images.from_bytes(hostile_files.progressive_jpeg(8000, 2000))
+        images.from_bytes(hostile_files.progressive_jpeg(8000, 2000), 64)
     assert time.process_time() - began < 1
 
 
@@ -99,7 +99,7 @@ def test_wide_modes_take_little_more_than_their_pixels():
             Image.new(mode, (4000, 4000)).save(file, "TIFF")
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for file in files:
-            images.from_bytes(file.getvalue())
+            images.from_bytes(file.getvalue(), 64)
         print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
     """
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "stages")}
@@ -114,7 +114,7 @@ def test_pixels_that_are_not_numbers(tmp_path):
     pixels[3, 3] = np.nan
     Image.fromarray(pixels).save(tmp_path / "a.tiff")
     with pytest.raises(images.Unusable, match="not numbers"):
-        images.read(tmp_path / "a.tiff")
+        images.read(tmp_path / "a.tiff", 64)
 
 
 # The pool
@@ -162,7 +162,7 @@ def test_a_worker_that_was_killed_is_replaced(tmp_path):
 def test_a_bug_in_a_worker_keeps_its_traceback():
     with pytest.raises(ValueError, match="a bug") as error:
         list(map_items(work, ["1", "bug", "2"], ""))
-    assert "in work" in error.value.__notes__[0]
+    assert "in work" in str(error.value.__cause__)
 
 
 def test_prepare_gives_up_on_a_bomb_and_says_why(tmp_path, monkeypatch):
