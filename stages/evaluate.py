@@ -42,7 +42,9 @@ def main(root: Path) -> None:
         write_json(out / "test.json", figures)
         write_csv(out / "predictions.csv", rows)
         false_positive_rate, recall = metrics.roc_curve(labels, scores)
-        write_csv(out / "roc.csv", pd.DataFrame({"false_positive_rate": false_positive_rate, "recall": recall}))
+        write_csv(
+            out / "roc.csv", pd.DataFrame({"false_positive_rate": false_positive_rate, "recall": recall})
+        )
         precision, recall = metrics.precision_recall_curve(labels, scores)
         write_csv(out / "precision_recall.csv", pd.DataFrame({"recall": recall, "precision": precision}))
         write_csv(out / "slices.csv", by_slice)
