@@ -17,8 +17,8 @@ from conftest import PROJECT, draw, draw_folder, make_project
 from PIL import Image
 
 from happysad.common import images
-from happysad.common.files import read_csv
 from happysad.common.parallel import GivenUp, Limit, map_items
+from happysad.common.tables import read_csv
 
 spec = importlib.util.spec_from_file_location("hostile_files", PROJECT / "benchmarks/hostile_files.py")
 hostile_files = importlib.util.module_from_spec(spec)
@@ -36,20 +36,20 @@ def test_a_row_for_each_broken_file_and_silence(tmp_path):
     command = [sys.executable, PROJECT / "stages/prepare.py", "--root", root]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    rows = {row["path"]: row for row in read_csv(root / "data/prepared/manifest.csv")}
+    rows = read_csv(root / "data/prepared/manifest.csv").set_index("path")
     assert len(rows) == 200
-    assert {rows[f"happy/{name}"]["status"] for name in broken} == {"kept", "rejected"}
-    assert all(row["detail"] for row in rows.values() if row["status"] == "rejected")
+    assert set(rows.loc[[f"happy/{name}" for name in broken], "status"]) == {"kept", "rejected"}
+    assert (rows.loc[rows["status"] == "rejected", "detail"] != "").all()
 
 
 @pytest.mark.parametrize("name", hostile_files.intact())
 def test_a_picture_without_its_second_half_is_unreadable(tmp_path, name):
     content = hostile_files.intact()[name]
     (tmp_path / "whole").write_bytes(content)
-    images.read(tmp_path / "whole")
+    images.read(tmp_path / "whole", 64)
     (tmp_path / "half").write_bytes(content[: len(content) // (8 if name == "animation.gif" else 2)])
     with pytest.raises(images.Unusable):
-        images.read(tmp_path / "half")
+        images.read(tmp_path / "half", 64)
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 4}])
@@ -85,7 +85,7 @@ def test_a_picture_of_many_bytes_is_refused_before_it_is_read(tmp_path):
     with open(tmp_path / "sparse.tiff", "wb") as file:
         file.truncate(10**10)
     with pytest.raises(images.Unusable, match="10000 MB") as error:
-        images.read(tmp_path / "sparse.tiff")
+        images.read(tmp_path / "sparse.tiff", 64)
     assert error.value.reason == "too_large"
 
 
@@ -174,9 +174,7 @@ def test_prepare_gives_up_on_a_bomb_and_says_why(tmp_path, monkeypatch):
     (tmp_path / "photos/sad/bomb.bmp").write_bytes(hostile_files.rle_bmp(4000))
     root = make_project(tmp_path, source="photos", prepare={"image_size": 32})
     prepare.main(root)
-    rows = {row["path"]: row for row in read_csv(root / "data/prepared/manifest.csv")}
-    assert (rows["sad/bomb.bmp"]["reason"], rows["sad/bomb.bmp"]["detail"]) == (
-        "unreadable",
-        "took more than 0.5 s",
-    )
-    assert sum(row["status"] == "kept" for row in rows.values()) == 50
+    rows = read_csv(root / "data/prepared/manifest.csv").set_index("path")
+    assert rows.loc["sad/bomb.bmp", "reason"] == "unreadable"
+    assert rows.loc["sad/bomb.bmp", "detail"] == "took more than 0.5 s"
+    assert (rows["status"] == "kept").sum() == 50
