@@ -1,6 +1,6 @@
 """How many of the wrong labels planted in the built-in data set does label_errors find?
 
-dvc repro && python stages/crossvalidate.py && python stages/label_errors.py
+dvc exp run -S crossvalidate.folds=5 && python stages/label_errors.py
 python benchmarks/label_errors.py
 """
 

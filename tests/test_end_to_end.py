@@ -83,7 +83,7 @@ def test_stages_write_what_dvc_yaml_declares_and_nothing_else(project):
 
 
 def test_repro_again_ends_in_the_same_bytes(project):
-    assert sh(project, "dvc status dvc.yaml") == "Data and pipelines are up to date.\n"
+    assert sh(project, "dvc status") == "Data and pipelines are up to date.\n"
     lock = (project / "dvc.lock").read_bytes()
     sh(project, "dvc repro --force", PYTHONHASHSEED="2")  # the order of sets is another
     assert (project / "dvc.lock").read_bytes() == lock
@@ -102,7 +102,7 @@ def test_metrics_show_has_the_test_figures(project):
 
 
 def test_predict_in_another_clone_without_training(project, elsewhere):
-    assert sh(elsewhere, "dvc status dvc.yaml") == "Data and pipelines are up to date.\n"
+    assert sh(elsewhere, "dvc status") == "Data and pipelines are up to date.\n"
     rows = read_csv(project / "metrics/predictions.csv")
     files = " ".join(f"data/generated/{row['path']}" for row in rows)
     lines = sh(elsewhere, f"python stages/predict.py --json {files}").splitlines()

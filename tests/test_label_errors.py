@@ -72,6 +72,8 @@ def test_scores_of_other_data_are_refused(project, column):
     write_csv(project / "metrics/crossvalidation.csv", rows)
     with pytest.raises(UserError, match="of other pictures or labels"):
         label_errors.main(project)
-    (project / "metrics/crossvalidation.csv").unlink()
-    with pytest.raises(UserError, match=r"crossvalidation\.csv is missing"):
+    write_csv(project / "metrics/crossvalidation.csv", rows[:0])
+    with pytest.raises(
+        UserError, match=r"crossvalidation\.csv holds no predictions: set crossvalidate\.folds"
+    ):
         label_errors.main(project)

@@ -12,10 +12,7 @@ from conftest import PROJECT, make_project
 
 from happysad.common.files import read_csv, read_json
 
-PIPELINES = ("dvc.yaml", "experiments/crossvalidation/dvc.yaml")
-STAGES = {
-    k: v for file in PIPELINES for k, v in yaml.safe_load((PROJECT / file).read_text())["stages"].items()
-}
+STAGES = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
 LOCAL = PROJECT / "stages"
 
 
