@@ -88,7 +88,7 @@ def main() -> None:
     clock = Clock()
     for i, batch in enumerate(fit.shuffle(len(train.labels), train_params, 1)):
         tf.convert_to_tensor(train.pictures[batch])
-        augmentation.draws(len(batch), 1, 1, i)
+        augmentation.random_values(len(batch), 1, 1, i)
     epoch = medians["ours"][0]
     print(f"our input: {clock.seconds()[0] / epoch:.1%} of the epoch's CPU")
     work = operations(model) * (3 * len(train.labels) + len(validation.labels))

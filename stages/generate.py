@@ -6,13 +6,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageEnhance, ImageOps
 
 from happysad import CLASSES
 from happysad.common.cli import run
-from happysad.common.files import all_or_nothing, replacing, write_csv
+from happysad.common.files import all_or_nothing, replacing
 from happysad.common.parallel import map_items
 from happysad.common.params import Generate, load
+from happysad.common.tables import write_csv
 from happysad.drawing.render import render
 from happysad.drawing.sampling import sample_face
 
@@ -144,9 +146,9 @@ def encoded(image: Image.Image, suffix: str, quality: int) -> bytes:
     return file.getvalue()
 
 
-def truth(files: list[File]) -> list[dict]:
+def truth(files: list[File]) -> pd.DataFrame:
     """Rows of generated_truth.csv: what every file really is. For tests and benchmarks; no stage reads it."""
-    return [
+    rows = [
         {
             "path": file.path,
             "folder": file.folder,
@@ -156,6 +158,7 @@ def truth(files: list[File]) -> list[dict]:
         }
         for file in sorted(files, key=lambda file: file.path)
     ]
+    return pd.DataFrame(rows)
 
 
 if __name__ == "__main__":

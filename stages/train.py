@@ -1,22 +1,19 @@
-"""Fit the CNN on prepared/train, choose epoch, calibration and threshold on prepared/validation."""
+"""Fit the CNN on the train split; choose epoch, calibration and threshold on the validation split."""
 
 from pathlib import Path
 
-import happysad  # noqa: F401 - before TensorFlow, which it sets up
-
-# isort: split
-import keras
 import numpy as np
-import tensorflow as tf
+import pandas as pd
 
 from happysad import CLASSES
 from happysad.common.cli import run
-from happysad.common.files import all_or_nothing, write_csv, write_json, write_text
+from happysad.common.files import all_or_nothing, write_json, write_text
 from happysad.common.params import Params, load
+from happysad.common.tables import write_csv
 from happysad.data.prepared import Split, read_split
 from happysad.evaluation import baseline, metrics
-from happysad.training.augmentation import change, draws
-from happysad.training.cnn import build, predict, save
+from happysad.training.augmentation import augment, random_values
+from happysad.training.cnn import VERSIONS, build, predict, save
 from happysad.training.fit import calibrate, distribute, fit, is_chief, make_deterministic, shuffle
 from happysad.training.tensorboard import RunLog
 
@@ -31,7 +28,7 @@ def main(root: Path) -> None:
     checkpoint = root / "models/checkpoint.npz"
     with strategy.scope():
         model = build(image_size, params.model)
-        if not is_chief():  # of several machines, the first writes what all have fitted
+        if not is_chief():  # of several machines, only the first writes
             fit(model, train, validation, params.train, params.augment, checkpoint)
             return
         log = RunLog(root / "logs")
@@ -47,7 +44,7 @@ def main(root: Path) -> None:
     lines = []
     model.summary(line_length=80, print_fn=lines.append)
     with all_or_nothing():
-        write_csv(root / "metrics/history.csv", history)
+        write_csv(root / "metrics/history.csv", pd.DataFrame(history))
         save(model, root / "models/model.keras")
         write_text(root / "models/summary.txt", "\n".join(lines) + "\n")
         write_json(
@@ -59,21 +56,20 @@ def main(root: Path) -> None:
                 "calibration": {"slope": slope, "intercept": intercept},
                 "epoch": min(history, key=lambda row: row["validation_loss"])["epoch"],
                 "validation": metrics.compute(validation.labels, scores, threshold),
-                "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+                "versions": VERSIONS,
                 "threads": params.train.threads,
                 "replicas": strategy.num_replicas_in_sync,
             },
         )
         write_json(root / "models/baseline.json", baseline.fit(train.pictures, train.labels))
-    checkpoint.unlink()  # its place is taken by the model
+    checkpoint.unlink()  # no longer needed
 
 
 def first_batch(train: Split, params: Params) -> np.ndarray:
-    """As the model sees it."""
+    """With data augmentation, as the model sees it."""
     batch = shuffle(len(train.labels), params.train, epoch=1)[0]
-    return np.asarray(
-        change(train.pictures[batch], draws(len(batch), params.train.seed, 1, 0), params.augment)
-    )
+    values = random_values(len(batch), params.train.seed, 1, 0)
+    return np.asarray(augment(train.pictures[batch], values, params.augment))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from happysad.common.files import read_csv, read_json
+from happysad.common.files import read_json
+from happysad.common.tables import read_csv
 
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("TF_")},  # that conftest set
@@ -103,7 +104,7 @@ def test_metrics_show_has_the_test_figures(project):
 
 def test_predict_in_another_clone_without_training(project, elsewhere):
     assert sh(elsewhere, "dvc status") == "Data and pipelines are up to date.\n"
-    rows = read_csv(project / "metrics/predictions.csv")
+    rows = read_csv(project / "metrics/predictions.csv").to_dict("records")
     files = " ".join(f"data/generated/{row['path']}" for row in rows)
     lines = sh(elsewhere, f"python stages/predict.py --json {files}").splitlines()
     for row, answer in zip(rows, map(json.loads, lines), strict=True):
@@ -127,7 +128,7 @@ def test_an_experiment_shows_what_changed(project, tmp_path):
 
 
 def test_tensorboard_shows_curves_and_pictures(project):
-    history = read_csv(project / "metrics/history.csv")
+    history = read_csv(project / "metrics/history.csv").to_dict("records")
     run = min((project / "logs").iterdir())
     for split, prefix in (("train", ""), ("validation", "validation_")):
         events = EventAccumulator(str(run / split), size_guidance={"tensors": 0}).Reload()

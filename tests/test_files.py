@@ -5,12 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import PROJECT
 
 from happysad.common import tables
 from happysad.common.cli import in_words
-from happysad.common.files import all_or_nothing, read_json, replacing, replacing_file, write_csv, write_json
+from happysad.common.files import all_or_nothing, read_json, replacing, replacing_file, write_json
 
 
 def listing(folder: Path) -> dict[str, str]:
@@ -19,7 +20,7 @@ def listing(folder: Path) -> dict[str, str]:
 
 def write_all(root: Path, text: str) -> None:
     write_json(root / "metrics/a.json", {"text": text})
-    write_csv(root / "metrics/a.csv", [{"text": text}])
+    tables.write_csv(root / "metrics/a.csv", pd.DataFrame([{"text": text}]))
     with replacing(root / "folder") as folder:
         (folder / f"{text}.txt").write_text(text)
         write_json(folder / "inside.json", {"text": text})
@@ -42,7 +43,7 @@ def test_replaced_together_or_not_at_all(tmp_path):
     assert "newer" in listing(tmp_path)["metrics/a.json"]
 
 
-@pytest.mark.parametrize("write", [write_json, write_csv, tables.write_csv])
+@pytest.mark.parametrize("write", [write_json, tables.write_csv])
 def test_what_cannot_be_written_leaves_the_file_as_it_was(tmp_path, write):
     path = tmp_path / "a"
     path.write_text("old")

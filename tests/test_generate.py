@@ -12,8 +12,8 @@ from PIL import Image, UnidentifiedImageError
 
 import generate
 from happysad import CLASSES
-from happysad.common.files import read_csv
 from happysad.common.params import load
+from happysad.common.tables import read_csv
 from happysad.drawing.render import render
 from happysad.drawing.sampling import Face, sample_face
 from happysad.drawing.shape import cloud
@@ -31,7 +31,7 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(root) -> list[dict]:
-    return read_csv(root / "data/generated_truth.csv")
+    return read_csv(root / "data/generated_truth.csv").to_dict("records")
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from conftest import PROJECT, make_project
 
-from happysad.common.files import read_csv, read_json
+from happysad.common.files import read_json
+from happysad.common.tables import read_csv
 
 STAGES = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
 LOCAL = PROJECT / "stages"
@@ -51,8 +52,12 @@ def test_no_stage_reads_the_truth():
 
 
 def test_predictions_are_the_test_split(finished):
-    kept = {r["path"]: r for r in read_csv(finished / "data/prepared/manifest.csv") if r["split"] == "test"}
-    rows = read_csv(finished / "metrics/predictions.csv")
+    kept = {
+        r["path"]: r
+        for r in read_csv(finished / "data/prepared/manifest.csv").to_dict("records")
+        if r["split"] == "test"
+    }
+    rows = read_csv(finished / "metrics/predictions.csv").to_dict("records")
     assert {r["path"]: r["label"] for r in rows} == {path: r["label"] for path, r in kept.items()}
     threshold = read_json(finished / "models/model.json")["threshold"]
     for row in rows:
@@ -61,8 +66,8 @@ def test_predictions_are_the_test_split(finished):
 
 def test_the_planted_faults_are_found(finished):
     """Of the built-in set: what is no picture is rejected, copies are grouped, good pictures are kept."""
-    truth = {r["path"]: r for r in read_csv(finished / "data/generated_truth.csv")}
-    rows = {r["path"]: r for r in read_csv(finished / "data/prepared/manifest.csv")}
+    truth = {r["path"]: r for r in read_csv(finished / "data/generated_truth.csv").to_dict("records")}
+    rows = {r["path"]: r for r in read_csv(finished / "data/prepared/manifest.csv").to_dict("records")}
     assert set(truth) == set(rows)
     expected = {"truncated": "unreadable", "text": "unreadable", "html": "unreadable", "empty": "unreadable"}
     expected |= {"tiny": "too_small", "blank": "blank"}

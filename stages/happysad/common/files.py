@@ -1,6 +1,5 @@
 """How stages write: whole or not at all, and the same bytes for the same content."""
 
-import csv
 import filecmp
 import itertools
 import json
@@ -112,20 +111,3 @@ def write_json(path: Path, content: dict) -> None:
 
 def read_json(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def write_csv(path: Path, rows: list[dict]) -> None:
-    """Rows that share their keys, one column each."""
-    # A file name may hold bytes that are no text; written back as they came, they still find their file.
-    with (
-        replacing_file(path) as partial,
-        open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def read_csv(path: Path) -> list[dict]:
-    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return list(csv.DictReader(file))

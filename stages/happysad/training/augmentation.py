@@ -1,4 +1,4 @@
-"""Random changes to pictures, in training alone: where they come from, and what they do."""
+"""Data augmentation, in training only: the random values it uses, and what they do to pictures."""
 
 import math
 from dataclasses import astuple
@@ -8,28 +8,28 @@ import tensorflow as tf
 
 from happysad.common.params import Augment
 
-DRAWS = 10  # random numbers a picture
+RANDOM_VALUES = 10  # per picture
 
 
-def draws(n: int, *seed: int) -> np.ndarray:
-    """Float32 (n, DRAWS) in [-1, 1): all the chance there is in the changes to ``n`` pictures."""
-    return np.random.default_rng(seed).uniform(-1, 1, (n, DRAWS)).astype(np.float32)
+def random_values(n: int, *seed: int) -> np.ndarray:
+    """Float32 (n, RANDOM_VALUES) in [-1, 1): all the randomness in the augmentation of ``n`` pictures."""
+    return np.random.default_rng(seed).uniform(-1, 1, (n, RANDOM_VALUES)).astype(np.float32)
 
 
-def change(pictures: tf.Tensor, draws: tf.Tensor, params: Augment) -> tf.Tensor:
-    """uint8 pictures (batch, side, side, 3) -> the same, each changed as its row of ``draws`` says.
+def augment(pictures: tf.Tensor, random_values: tf.Tensor, params: Augment) -> tf.Tensor:
+    """uint8 pictures (batch, side, side, 3) -> the same shape, each changed according to its row of ``random_values``.
 
     One affine map does what Keras' RandomFlip, RandomRotation, RandomZoom and RandomTranslation do: pictures
-    are interpolated once and not three times, at a third of the cost.
+    are interpolated once instead of three times, at a third of the cost.
     """
     if not any(astuple(params)):
         return pictures
-    flip, turn, scale, right, down, light, spread, *hole = tf.unstack(draws, DRAWS, axis=1)
+    flip, turn, scale, right, down, light, spread, *hole = tf.unstack(random_values, RANDOM_VALUES, axis=1)
     side = pictures.shape[1]
     flip = tf.where(flip < 0, -1.0, 1.0) if params.mirror else 1.0
     angle = turn * params.rotation * math.pi / 180
     zoom = 1 + scale * params.zoom
-    # where in the picture each pixel of the changed picture comes from, about the centre
+    # For each pixel of the result, where in the picture it comes from, relative to the centre.
     xx, xy = flip * zoom * tf.cos(angle), -flip * zoom * tf.sin(angle)
     yx, yy = zoom * tf.sin(angle), zoom * tf.cos(angle)
     centre = (side - 1) / 2
@@ -48,7 +48,7 @@ def change(pictures: tf.Tensor, draws: tf.Tensor, params: Augment) -> tf.Tensor:
     mean = tf.reduce_mean(changed, axis=(1, 2, 3))
     shape = (-1, 1, 1, 1)
     changed = changed * tf.reshape(gain, shape) + tf.reshape(mean * (1 - gain) + offset, shape)
-    if params.erasing:  # Zhong et al. 2020, but a square, of the picture's mean
+    if params.erasing:  # Zhong et al. 2020, but a square of the picture's mean
         x, y, width = (tf.reshape((value + 1) / 2, (-1, 1)) for value in hole)
         at = tf.range(side, dtype=tf.float32) / side
         column, row = (tf.abs(at - centre) < width * params.erasing / 2 for centre in (x, y))

@@ -1,4 +1,4 @@
-"""Training that was interrupted, on disk: after each epoch all that the next one depends on."""
+"""Interrupted training, on disk: after each epoch, everything that the next one depends on."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from happysad.data.prepared import Split
 
 
 def fingerprint(model: keras.Model, train: Split, validation: Split, *params: Train | Augment) -> str:
-    """A hash of all that the result depends on: pictures, params, architecture, first weights, code, versions."""
+    """A hash of all that the result depends on: pictures, params, architecture, initial weights, code, versions."""
     digest = hashlib.sha256(repr((tf.__version__, keras.__version__, *map(astuple, params))).encode())
     digest.update(model.to_json().encode())
     for split in (train, validation):
@@ -29,7 +29,7 @@ def fingerprint(model: keras.Model, train: Split, validation: Split, *params: Tr
 
 
 def store(path: Path, key: str, history: list[dict], variables: list, best: list[np.ndarray]) -> None:
-    """Written whole or not at all, so that no kill leaves half a checkpoint."""
+    """Atomic, so that a kill never leaves half a checkpoint."""
     with replacing_file(path) as partial, open(partial, "wb") as file:
         about = json.dumps({"key": key, "history": history})
         np.savez(
@@ -41,7 +41,7 @@ def store(path: Path, key: str, history: list[dict], variables: list, best: list
 
 
 def restore(path: Path, key: str, variables: list) -> tuple[list[dict], list[np.ndarray]]:
-    """The history so far and the weights of its best epoch, with ``variables`` set; nothing for another key."""
+    """Assign ``variables`` and return the history and the weights of its best epoch; nothing is done for another key."""
     if not path.exists():
         return [], []
     with np.load(path) as content:
@@ -51,5 +51,5 @@ def restore(path: Path, key: str, variables: list) -> tuple[list[dict], list[np.
         for i, variable in enumerate(variables):
             variable.assign(content[f"variable_{i}"])
         best = [content[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in content))]
-    print(f"going on after epoch {len(about['history'])}")
+    print(f"resuming after epoch {len(about['history'])}")
     return about["history"], best

@@ -1,4 +1,4 @@
-"""The CNN: what it is, what it is fed, how it is saved."""
+"""The CNN: how it is built, run, saved and loaded."""
 
 import json
 import math
@@ -16,6 +16,8 @@ import tensorflow as tf
 from happysad.common.errors import UserError
 from happysad.common.files import replacing_file
 from happysad.common.params import Model
+
+VERSIONS = {"tensorflow": tf.__version__, "keras": keras.__version__}
 
 
 def build(image_size: int, params: Model) -> keras.Model:
@@ -53,7 +55,7 @@ def predict(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
 
 @cache
 def compiled(model: keras.Model) -> Callable:
-    """Keras' own predict_on_batch would have each GPU answer the whole batch."""
+    """Keras' own predict_on_batch would have each GPU process the whole batch."""
     return tf.function(lambda pictures: model(pictures, training=False)[:, 0], reduce_retracing=True)
 
 

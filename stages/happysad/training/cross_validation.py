@@ -13,7 +13,7 @@ from happysad.data.prepared import Split
 from happysad.data.splits import position
 from happysad.evaluation import metrics
 from happysad.training.cnn import build, predict
-from happysad.training.fit import calibrate, fit, make_deterministic, start_afresh
+from happysad.training.fit import calibrate, fit, make_deterministic, reset
 
 THRESHOLD_FREE = ("roc_auc", "average_precision", "brier", "ece", "log_loss")  # the threshold differs by fold
 
@@ -71,7 +71,7 @@ def predict_fold(
     data: Split, folds: np.ndarray, fold: int, params: Params, checkpoint: Path
 ) -> tuple[np.ndarray, float]:
     """Scores of the pictures of ``fold``, and the threshold; the following fold serves as validation split."""
-    start_afresh(params.train)
+    reset(params.train)
     following = fold % params.crossvalidate.folds + 1
     validation = subset(data, folds == following)
     train = subset(data, (folds != fold) & (folds != following))

@@ -1,8 +1,8 @@
-"""Fitting: a training loop that can be interrupted, and shared among GPUs and machines.
+"""A training loop that can be interrupted, and distributed over GPUs and machines.
 
-Keras' own fit cannot go on after an interruption and end in the same weights: what its callbacks have
-seen and how far the shuffle has come are lost. Nor does it run on several machines. Here all state is in
-a list of variables and a history, and each replica takes its part of every batch.
+Keras' own fit cannot resume after an interruption and end in the same weights: the state of its callbacks
+and of the shuffling is lost. Nor does it run on several machines. Here, all state is in a list of variables and
+a history, and each replica processes its share of every batch.
 """
 
 import math
@@ -19,23 +19,24 @@ from tqdm import tqdm
 from happysad.common.params import Augment, Train
 from happysad.data.prepared import Split
 from happysad.evaluation import metrics
-from happysad.training.augmentation import change, draws
+from happysad.training.augmentation import augment, random_values
 from happysad.training.checkpoint import fingerprint, restore, store
 from happysad.training.cnn import predict
 
 
 def make_deterministic(params: Train) -> None:
-    """Before anything is built: the same params give the same bits."""
+    """Call before anything is built, so that the same params give the same weights, bit for bit."""
     tf.config.threading.set_intra_op_parallelism_threads(params.threads)
     tf.config.threading.set_inter_op_parallelism_threads(params.threads)
     tf.config.experimental.enable_op_determinism()
-    start_afresh(params)
+    reset(params)
 
 
 def distribute() -> tf.distribute.Strategy:
-    """A replica of the model for each GPU of this machine or, with TF_CONFIG set, of all machines that it names.
+    """One replica of the model for each GPU of this machine or, if TF_CONFIG is set, of all machines that it names.
 
-    Without either, one replica. To be called first of all; models are built and fitted within its ``scope()``.
+    Without either, a single replica. Call it before anything else of TensorFlow; build and fit models in its
+    ``scope()``.
     """
     if "TF_CONFIG" in os.environ:
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -45,12 +46,12 @@ def distribute() -> tf.distribute.Strategy:
 
 
 def is_chief() -> bool:
-    """Whether it is this process that writes: among several machines, one does."""
+    """Whether this process writes the results: of several machines, one does."""
     return tf.distribute.get_strategy().extended.should_checkpoint
 
 
-def start_afresh(params: Train) -> None:
-    """Before each model: its first weights and the names of its layers depend on no other."""
+def reset(params: Train) -> None:
+    """Call before each model, so that its initial weights and layer names do not depend on earlier ones."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(params.seed)
 
@@ -60,32 +61,36 @@ def fit(
     train: Split,
     validation: Split,
     params: Train,
-    augment: Augment,
+    augmentation: Augment,
     checkpoint: Path,
     report: Callable[[dict], None] = lambda row: None,
 ) -> list[dict]:
-    """Train, and leave ``model`` with the weights of its epoch of lowest validation loss, the earlier of equals.
+    """Train, and leave ``model`` with the weights of the epoch with the lowest validation loss, the first if several.
 
-    Returns the history, a row an epoch, each handed to ``report`` as well. What ``checkpoint`` holds of a
-    run with the same inputs is not done again, and the result is the same to the bit.
+    Returns the history, a row per epoch, which ``report`` gets as well. Resumes from ``checkpoint`` if that is of
+    a run with the same inputs; the result is the same, bit for bit.
     """
     optimizer = make_optimizer(params, steps=len(shuffle(len(train.labels), params, 1)))
     optimizer.build(model.trainable_variables)
     loss = make_loss(params)
-    step = make_step(model, optimizer, loss, augment)
+    step = make_step(model, optimizer, loss, augmentation)
     variables = [*model.variables, *optimizer.variables]
-    key = fingerprint(model, train, validation, params, augment)
+    key = fingerprint(model, train, validation, params, augmentation)
     history, best = restore(checkpoint, key, variables)
     for row in history:
         report(row)
     for epoch in range(len(history) + 1, params.epochs + 1):
         began = time.perf_counter()
         batches = shuffle(len(train.labels), params, epoch)
-        shown = tqdm(batches, f"epoch {epoch}/{params.epochs}", leave=False, unit="batch", disable=None)
+        progress = tqdm(batches, f"epoch {epoch}/{params.epochs}", leave=False, unit="batch", disable=None)
         scores = np.concatenate(
             [
-                step(train.pictures[batch], train.labels[batch], draws(len(batch), params.seed, epoch, i))
-                for i, batch in enumerate(shown)
+                step(
+                    train.pictures[batch],
+                    train.labels[batch],
+                    random_values(len(batch), params.seed, epoch, i),
+                )
+                for i, batch in enumerate(progress)
             ]
         )
         figures = summary(train.labels[np.concatenate(batches)], scores, loss)
@@ -112,25 +117,25 @@ def fit(
 
 
 def make_step(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: Callable, augment: Augment
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: Callable, augmentation: Augment
 ) -> Callable:
-    """A function that learns from one batch of pictures, labels and draws, and returns its scores (batch,)."""
+    """A function that trains on one batch of pictures, labels and random values, and returns its scores (batch,)."""
     strategy = tf.distribute.get_strategy()
 
-    def replica_step(pictures: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
-        pictures = change(pictures, draws, augment)
+    def replica_step(pictures: tf.Tensor, labels: tf.Tensor, values: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
+        pictures = augment(pictures, values, augmentation)
         with tf.GradientTape() as tape:
             scores = model(pictures, training=True)[:, 0]
             value = loss(labels, scores) / n
         gradients = tape.gradient(value, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)  # after adding up those of all replicas
+        optimizer.apply(gradients, model.trainable_variables)  # sums those of all replicas first
         return tf.distribute.get_replica_context().all_gather(scores, axis=0)
 
     @tf.function(reduce_retracing=True)
     def replicas_step(*args: tf.Tensor) -> tf.Tensor:
         return strategy.run(replica_step, args)
 
-    def own_part(values: np.ndarray) -> tf.Tensor:
+    def replica_part(values: np.ndarray) -> tf.Tensor:
         parts = np.array_split(values, strategy.num_replicas_in_sync)
         return strategy.experimental_distribute_values_from_function(
             lambda context: tf.constant(parts[context.replica_id_in_sync_group])
@@ -138,14 +143,14 @@ def make_step(
 
     def step(*batch: np.ndarray) -> np.ndarray:
         n = tf.constant(len(batch[0]), tf.float32)
-        scores = replicas_step(*map(own_part, batch), n)
+        scores = replicas_step(*map(replica_part, batch), n)
         return strategy.experimental_local_results(scores)[0].numpy()
 
     return step
 
 
 def make_loss(params: Train) -> Callable[[np.ndarray | tf.Tensor, np.ndarray | tf.Tensor], tf.Tensor]:
-    """The sum of the losses of labels (n,) and scores (n,)."""
+    """A function from labels (n,) and scores (n,) to the sum of their losses."""
     focal = keras.losses.BinaryFocalCrossentropy(
         apply_class_balancing=True,
         alpha=params.focal_alpha,
@@ -153,18 +158,20 @@ def make_loss(params: Train) -> Callable[[np.ndarray | tf.Tensor, np.ndarray | t
         label_smoothing=params.label_smoothing,
         reduction="sum",
     )
-    return lambda labels, scores: 2 * focal(labels[:, None], scores[:, None])  # at alpha 0.5 as without alpha
+    return lambda labels, scores: (
+        2 * focal(labels[:, None], scores[:, None])
+    )  # so that alpha 0.5 equals no alpha
 
 
 def shuffle(n: int, params: Train, epoch: int) -> list[np.ndarray]:
-    """All of 0 to n - 1 in a new order each epoch, in batches that differ by one at most: no small last one."""
+    """0 to n - 1 in a new order each epoch, in batches whose sizes differ by one at most: no small last one."""
     order = np.random.default_rng((params.seed, epoch)).permutation(n)
     return np.array_split(order, math.ceil(n / params.batch_size))
 
 
 def make_optimizer(params: Train, steps: int) -> keras.optimizers.Optimizer:
     rate = params.learning_rate
-    if params.schedule == "cosine":  # Loshchilov and Hutter, 2017, without restarts
+    if params.schedule == "cosine":  # Loshchilov and Hutter 2017, without restarts
         warmup = round(params.warmup_epochs * steps)
         rate = keras.optimizers.schedules.CosineDecay(
             initial_learning_rate=0.0 if warmup else rate,
@@ -176,17 +183,17 @@ def make_optimizer(params: Train, steps: int) -> keras.optimizers.Optimizer:
 
 
 def summary(labels: np.ndarray, scores: np.ndarray, loss: Callable) -> dict[str, float]:
-    """What Keras would log: the loss, and precision, recall and accuracy at threshold 0.5."""
+    """What Keras would log: the loss, and accuracy, precision and recall at threshold 0.5."""
     figures = metrics.compute(labels, scores, 0.5)
     names = ("accuracy", "precision", "recall")
     return {"loss": float(loss(labels, scores)) / len(labels), **{name: figures[name] for name in names}}
 
 
 def calibrate(model: keras.Model, labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
-    """Fold Platt scaling into the last layer; return its slope and intercept.
+    """Fold Platt scaling into the last layer and return its slope and intercept.
 
-    Focal loss pulls scores towards 0.5 (Mukhoti et al. 2020). Platt scaling is linear in the logit, and so
-    is the last layer: folded in, whatever runs the model gets probabilities, with nothing to add.
+    Focal loss pulls scores towards 0.5 (Mukhoti et al. 2020). Platt scaling is linear in the logit, as is the
+    last layer: once it is folded in, every exported file gives probabilities without further steps.
     """
     slope, intercept = metrics.platt(labels, scores)
     layer = model.get_layer("score")

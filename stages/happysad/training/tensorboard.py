@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: params, the course of training, and pictures worth a look."""
+"""What TensorBoard shows of a run: params, learning curves, and pictures worth looking at."""
 
 import os
 import time
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 class RunLog:
-    """Writes to ``logs``/<run>/train and .../validation; the run is called as its DVC experiment, or by the time."""
+    """Writes to ``logs``/<run>/train and .../validation; a run is named after its DVC experiment, or the time."""
 
     def __init__(self, logs: Path) -> None:
         run = logs / (os.environ.get("DVC_EXP_NAME") or time.strftime("%Y-%m-%d-%H%M%S"))
@@ -22,7 +22,7 @@ class RunLog:
             tf.summary.text(name, f"```\n{content}\n```")
 
     def pictures(self, split: str, name: str, pictures: np.ndarray) -> None:
-        """uint8 (n, side, side, 3), of which the first 64 are shown, in rows of 8."""
+        """Show the first 64 of uint8 pictures (n, side, side, 3), in rows of 8."""
         rows, side = -(-len(pictures[:64]) // 8), pictures.shape[1]
         grid = np.zeros((8 * rows, side, side, 3), np.uint8)
         grid[: len(pictures)] = pictures[:64]
@@ -31,7 +31,7 @@ class RunLog:
             tf.summary.image(name, grid)
 
     def epoch(self, row: dict) -> None:
-        """A row of the history; the columns validation_... go to validation."""
+        """Log a row of the history; its columns validation_... go to the validation curves."""
         for name, value in row.items():
             split = "validation" if name.startswith("validation_") else "train"
             with self.writers[split].as_default(step=row["epoch"]):
