@@ -55,15 +55,40 @@ def test_killed_at_some_moment_and_run_again(finished, copy, stage, seed):
     assert contents(copy) == before
 
 
+def workers(stage: subprocess.Popen) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{stage.pid}/task/{stage.pid}/children").read_text().split()]
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"  # a zombie only waits to be reaped
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds workers in /proc")
+def test_workers_end_when_their_stage_is_killed(copy):
+    running = subprocess.Popen(command("prepare", copy), stderr=subprocess.DEVNULL)
+    while not any((copy / "data/prepared.partial").glob("*.png")):
+        time.sleep(0.005)
+    children = workers(running)
+    running.kill()
+    running.wait()
+    assert children
+    until = time.monotonic() + 10
+    while any(map(runs, children)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds workers in /proc")
 def test_a_killed_worker_changes_nothing(finished, copy):
     running = subprocess.Popen(command("prepare", copy), stdout=subprocess.DEVNULL)
     killed = 0
     while running.poll() is None and not killed:
-        for child in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split():
-            if any((copy / "data/prepared.partial").glob("*.png")):
-                os.kill(int(child), signal.SIGKILL)
-                killed += 1
-                break
+        if any((copy / "data/prepared.partial").glob("*.png")):
+            os.kill(workers(running)[0], signal.SIGKILL)
+            killed += 1
     assert running.wait() == 0
     assert killed
     assert contents(copy) == contents(finished)

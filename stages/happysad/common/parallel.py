@@ -2,13 +2,14 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
 from functools import partial
-from multiprocessing import Pipe, Process
-from multiprocessing.connection import Connection
+from multiprocessing import Pipe, Process, parent_process
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,9 +90,16 @@ def _each(work: Callable, limit: Limit | None, items: list) -> list:
 
 def _start_worker(limit: Limit | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; only the parent should react
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     silence_libraries()
     if limit:
         _limit_memory(limit.memory)
+
+
+def _end_with_parent() -> None:
+    """A worker of a pool whose parent is killed would otherwise wait for work for ever."""
+    wait([parent_process().sentinel])
+    os._exit(1)
 
 
 def _limit_memory(size: float) -> None:
