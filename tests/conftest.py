@@ -70,13 +70,14 @@ def on_each_processor(script: str) -> list[bytes]:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
     """A small project in which all stages have run, in this process."""
-    import evaluate  # here, since TensorFlow takes seconds
+    import crossvalidate  # here, since TensorFlow takes seconds
+    import evaluate
     import export
     import generate
     import prepare
     import train
 
     root = make_project(tmp_path_factory.mktemp("finished"), **SMALL)
-    for stage in (generate, prepare, train, evaluate, export):
+    for stage in (generate, prepare, train, evaluate, export, crossvalidate):
         stage.main(root)
     return root

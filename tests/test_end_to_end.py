@@ -115,16 +115,16 @@ def test_predict_in_another_clone_without_training(project, elsewhere):
 
 def test_an_experiment_shows_what_changed(project, tmp_path):
     root = shutil.copytree(project, tmp_path / "project", symlinks=True)
-    sh(root, "dvc exp run --name shorter -S train.epochs=1")
+    sh(root, "dvc exp run --name reseeded -S train.seed=2")
     params = json.loads(sh(root, "dvc params diff --json"))
-    assert params == {"params.yaml": {"train.epochs": {"old": 2, "new": 1, "diff": -1}}}
+    assert params == {"params.yaml": {"train.seed": {"old": 1, "new": 2, "diff": 1}}}
     before, after = (read_json(folder / "metrics/test.json") for folder in (project, root))
     diff = json.loads(sh(root, "dvc metrics diff --json"))["metrics/test.json"]
     assert {name: values["new"] for name, values in diff.items()}.items() <= after.items()
     assert {name for name in after if after[name] != before[name]} == set(diff)
-    assert "loss" in EventAccumulator(str(root / "logs/shorter/train")).Reload().Tags()["tensors"]
-    assert "shorter" in sh(root, "dvc exp show --csv")
-    assert "shorter" in sh(root, "python stages/compare.py main shorter")
+    assert "loss" in EventAccumulator(str(root / "logs/reseeded/train")).Reload().Tags()["tensors"]
+    assert "reseeded" in sh(root, "dvc exp show --csv")
+    assert "reseeded" in sh(root, "python stages/compare.py main reseeded")
 
 
 def test_tensorboard_shows_curves_and_pictures(project):
