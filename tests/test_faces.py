@@ -8,8 +8,8 @@ from conftest import draw
 from PIL import Image
 
 from happysad.common.errors import UserError
-from happysad.data import faces
-from happysad.data.faces import Face
+from happysad.common import faces
+from happysad.common.faces import Face
 from happysad.drawing.render import render
 from happysad.drawing.sampling import sample_face
 
@@ -106,7 +106,7 @@ def test_boxes_of_one_face_are_averaged_by_score():
 )
 def test_the_crop_is_a_square_about_the_face_within_the_picture(box, margin, square):
     picture = draw(1, 100, 80)
-    cut = faces.crop(picture, Face(*box, score=0.9), margin)
+    cut = faces.square(picture, Face(*box, score=0.9), margin)
     left, top, right, bottom = square
     assert cut.size == (right - left, bottom - top)
     if box != (5, 5, 5, 5):

@@ -53,7 +53,17 @@ def find(picture: Image.Image) -> list[Face]:
     return sorted(faces, key=lambda face: (-face.side, face))
 
 
-def crop(picture: Image.Image, face: Face, margin: float) -> Image.Image:
+def view(picture: Image.Image, crop: str, margin: float) -> tuple[Image.Image, list[Face]]:
+    """The part of an RGB picture that the model is shown, and the faces in it, the largest first.
+
+    With ``crop`` "face", the square about the largest face, or the whole picture if there is none; with "whole",
+    the whole picture, in which no faces are looked for.
+    """
+    faces = find(picture) if crop == "face" else []
+    return (square(picture, faces[0], margin) if faces else picture), faces
+
+
+def square(picture: Image.Image, face: Face, margin: float) -> Image.Image:
     """The square about ``face``, its side ``margin`` times the box's, moved and shrunk to lie in the picture."""
     side = min(max(1, round(margin * face.side)), *picture.size)
     left = min(max((face.left + face.right - side) // 2, 0), picture.width - side)
