@@ -3,6 +3,7 @@
 The weights are MediaPipe's, of the model for a phone's rear camera: see face_detector.md.
 """
 
+import hashlib
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -116,6 +117,14 @@ def anchors(cells: int, boxes: int) -> np.ndarray:
 ANCHORS = np.concatenate([anchors(16, 2), anchors(8, 6)])  # (896, 2)
 
 
+def fingerprint() -> str:
+    """Identifies the detector's file: "sha256:" and its hash. Raises UserError where it is missing."""
+    try:
+        return f"sha256:{hashlib.sha256(DETECTOR.read_bytes()).hexdigest()}"
+    except OSError as error:
+        raise _broken() from error
+
+
 @cache
 def _detector():
     import onnxruntime  # here, since whole pictures need none
@@ -125,4 +134,8 @@ def _detector():
     try:
         return onnxruntime.InferenceSession(DETECTOR, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's own exceptions have no other common base
-        raise UserError(f"{DETECTOR} is missing or broken: restore it by git checkout") from error
+        raise _broken() from error
+
+
+def _broken() -> UserError:
+    return UserError(f"{DETECTOR} is missing or broken: restore it by git checkout")
