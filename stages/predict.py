@@ -69,7 +69,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="OUT",
         help="draw, as a .png, which parts of one picture decided its label",
     )
-    add("--faces", action="store_true", help="judge every face of a picture by itself, and print its box")
+    add("--faces", action="store_true", help="print each face of a picture with its own label and box")
     add("--model", type=Path, default=MODEL, metavar="FILE", help="another exported .onnx or .tflite file")
     add("--threshold", type=float, metavar="X", help="lowest score called happy (default: the model's)")
     options = parser.parse_args(argv)
@@ -90,7 +90,9 @@ def predict(options: argparse.Namespace) -> int:
     classifier = load(options.model)
     threshold = classifier.threshold if options.threshold is None else options.threshold
     if options.faces and classifier.crop == "whole":
-        raise UserError(f"--faces needs a model made with prepare.crop: face, which {options.model} is not")
+        raise UserError(
+            f"{options.model} judges whole pictures: for --faces, set prepare.crop to face and run `dvc repro`"
+        )
 
     def work(path: str) -> list[dict]:
         return classify(path, classifier, threshold, options.faces)

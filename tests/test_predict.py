@@ -268,7 +268,7 @@ def test_every_exported_file_gives_the_same_scores(folder, finished):
         (["--model", "absent.onnx", "faces/a.jpg"], "no model at absent.onnx: run `dvc repro`"),
         (["--model", "faces/broken.jpg", "faces/a.jpg"], "faces/broken.jpg is not a model"),
         (["empty"], "no files in empty"),
-        (["--model", "whole.onnx", "--faces", "faces/a.jpg"], "whole.onnx is not"),
+        (["--model", "whole.onnx", "--faces", "faces/a.jpg"], "whole.onnx judges whole pictures"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_status_2(folder, arguments, message):

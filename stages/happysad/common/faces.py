@@ -35,6 +35,9 @@ class Face(NamedTuple):
         return max(self.right - self.left, self.bottom - self.top)
 
 
+COLUMNS = tuple(f"face_{name}" for name in Face._fields)  # of a table with a face in each row
+
+
 def find(picture: Image.Image) -> list[Face]:
     """The faces in an RGB picture, the largest first. Any thread may call it.
 

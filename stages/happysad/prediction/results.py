@@ -10,12 +10,10 @@ from pathlib import Path
 
 from happysad import CLASSES
 from happysad.common import faces, images
-from happysad.common.faces import Face
 from happysad.common.files import replacing_file
 from happysad.prediction.classifier import Classifier
 
-FACE = tuple(f"face_{name}" for name in Face._fields)
-COLUMNS = ("path", "label", "score", "threshold", "faces", *FACE, "error")  # of --csv
+COLUMNS = ("path", "label", "score", "threshold", "faces", *faces.COLUMNS, "error")  # of --csv
 FORMULA = tuple("=+-@\t\r\n")  # a spreadsheet takes a cell that starts with one of these for a formula
 CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "?")  # characters that could garble a terminal
 
@@ -40,7 +38,7 @@ def classify(path: str, classifier: Classifier, threshold: float, every_face: bo
         if classifier.crop == "face":
             result["faces"] = len(found)
         if found:
-            result |= zip(FACE, found[i], strict=True)
+            result |= zip(faces.COLUMNS, found[i], strict=True)
         results.append(result)
     return results
 
@@ -59,7 +57,8 @@ def output(options: argparse.Namespace, echo: Callable) -> Iterator[Callable[[di
     def about_face(result: dict) -> str:
         if result.get("faces") == 0:
             return "  no face: whole picture judged"
-        return f"  face at {','.join(str(result[name]) for name in FACE[:4])}" if options.faces else ""
+        box = (str(result[name]) for name in faces.COLUMNS[:4])
+        return f"  face at {','.join(box)}" if options.faces else ""
 
     def row(result: dict) -> dict:
         path = result["path"]
