@@ -19,6 +19,7 @@ from happysad.training import cnn
 def test_model_card_holds_the_measured_figures(finished):
     card = (finished / "models/export/README.md").read_text()
     test, data = read_json(finished / "metrics/test.json"), read_json(finished / "metrics/data.json")
+    settings = yaml.safe_load((finished / "params.yaml").read_text())["prepare"]
     assert "$" not in card
     for name, value in test.items():
         if f"{name}_ci_low" in test:
@@ -29,6 +30,8 @@ def test_model_card_holds_the_measured_figures(finished):
     assert "Source: faces drawn by the project itself" in card
     assert f"| test | {data['test']['sad']} | {data['test']['happy']} |" in card
     assert f"{data['rejected']['unreadable']} unreadable" in card
+    assert f"In {data['flagged'].get('no_face', 0)} of the {data['kept']} pictures" in card
+    assert f"round({settings['crop_margin']} * max" in card
     for file, columns in (("slices", ("slice", "value", "n")), ("robustness", ("corruption", "setting"))):
         for row in read_csv(finished / f"metrics/{file}.csv").to_dict("records"):
             start = " | ".join(str(row[column]) for column in columns)

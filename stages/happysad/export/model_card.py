@@ -37,12 +37,10 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
     )
     face_crop = ""
     if settings.prepare.crop == "face":
-        face_crop = template("face_crop.md").substitute(
-            crop_margin=metadata["crop_margin"], kept=data["kept"], no_face=data["flagged"].get("no_face", 0)
-        )
-    return template(
-        "model_card.md"
-    ).substitute(
+        no_face = data["flagged"].get("no_face", 0)
+        face_crop = fill("face_crop.md", metadata, kept=data["kept"], no_face=no_face)
+    return fill(
+        "model_card.md",
         metadata,  # image_size, threshold, training_data, version
         face_crop=face_crop,
         negative=CLASSES[0],
@@ -80,8 +78,10 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
     )
 
 
-def template(name: str) -> Template:
-    return Template(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+def fill(name: str, metadata: dict[str, str], **values: object) -> str:
+    """The template ``name``, beside this file, with all its placeholders filled in."""
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return Template(text).substitute(metadata, **values)
 
 
 def figures(test: dict) -> Iterator[tuple]:
