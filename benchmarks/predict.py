@@ -2,10 +2,11 @@
 
     python benchmarks/predict.py [--pictures 3000] [--model FILE] [--fer PYTHON]
 
-Draws JPEGs of 350 x 350 pixels in a temporary folder. CPU is user + system time. One picture: the median of
-several processes, run in turn so that all see the same load on the machine; `imports` is a process that imports
-numpy, Pillow and onnxruntime and decodes the same picture. Many pictures: one process, minus the median for one
-picture.
+Draws 24 faces as JPEGs of 350 x 350 pixels in a temporary folder, and names each as often as it takes. CPU is user +
+system time. One picture: the median of several processes, run in turn so that all see the same load on the machine;
+`imports` is a process that imports numpy, Pillow and onnxruntime and decodes the same picture. Many pictures: one
+process, minus the median for one picture. `face` finds the face and crops to it, `whole` does not: the same model with
+other metadata.
 
 fer (https://github.com/justinshenk/fer) needs an older Pillow and numpy than ours, so install it in an
 environment of its own and name its Python: python -m venv /tmp/fer && /tmp/fer/bin/pip install fer. It takes
@@ -15,18 +16,19 @@ Needs models/export and a Unix system.
 """
 
 import argparse
+import itertools
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from multiprocessing import Process
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT / "stages"))
+
 IMPORTS = """\
 import sys, numpy, onnxruntime
 from PIL import Image
@@ -50,10 +52,17 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=PROJECT / "models/export/model_batch.onnx")
     parser.add_argument("--fer", metavar="PYTHON", help="also measure fer, with this Python")
     options = parser.parse_args()
-    predict = [sys.executable, PROJECT / "stages/predict.py", "--model", options.model]
     with tempfile.TemporaryDirectory() as temporary:
-        pictures = [draw(Path(temporary, f"{i:05}.jpg"), i) for i in range(options.pictures)]
-        commands = {"imports": [sys.executable, "-c", IMPORTS], "predict": predict}
+        folder = Path(temporary)
+        # In a process of its own, since the peak memory of a child process is at least that of this one.
+        drawing = Process(target=draw, args=(folder, options.model))
+        drawing.start()
+        drawing.join()
+        pictures = list(itertools.islice(itertools.cycle(sorted(folder.glob("*.jpg"))), options.pictures))
+        commands = {"imports": [sys.executable, "-c", IMPORTS]}
+        for crop in ("face", "whole"):
+            model = folder / f"{crop}.onnx"
+            commands[crop] = [sys.executable, PROJECT / "stages/predict.py", "--model", model]
         if options.fer:
             commands["fer"] = [options.fer, "-c", FER]
         costs = {name: [] for name in commands}
@@ -76,10 +85,22 @@ def main() -> None:
             )
 
 
-def draw(path: Path, seed: int) -> Path:
-    coarse = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8))
-    coarse.resize((350, 350), Image.Resampling.BICUBIC).save(path, quality=88)
-    return path
+def draw(folder: Path, model: Path) -> None:
+    """Write the pictures, and face.onnx and whole.onnx: the model with either crop in its metadata."""
+    import numpy as np
+    import onnx
+
+    from happysad.drawing.render import render
+    from happysad.drawing.sampling import sample_face
+
+    for seed in range(24):
+        label, rng = ("sad", "happy")[seed % 2], np.random.default_rng(seed)
+        face = sample_face(label, rng, min_expression=0.6, roughness=0.2, tightness=0, pose=0.4)
+        render(face, 350).save(folder / f"{seed:02}.jpg", quality=88)
+    proto = onnx.load(model)
+    [entry] = [entry for entry in proto.metadata_props if entry.key == "crop"]
+    for entry.value in ("face", "whole"):
+        onnx.save(proto, folder / f"{entry.value}.onnx")
 
 
 def cost(command: list) -> tuple[float, float, float]:

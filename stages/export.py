@@ -5,11 +5,12 @@ Each exported file is loaded by its own runtime, and must give the scores of the
 
 import hashlib
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
 from happysad import CLASSES
-from happysad.common import params
+from happysad.common import faces, params
 from happysad.common.cli import PROJECT, run
 from happysad.common.files import all_or_nothing, read_json, replacing, write_json
 from happysad.data.prepared import read_split
@@ -27,7 +28,7 @@ def main(root: Path) -> None:
     train = read_split(root / "data/prepared/train")
     validation = read_split(root / "data/prepared/validation")
     representative = train.pictures[:: max(1, len(train.pictures) // REPRESENTATIVE)]
-    metadata = describe(description, settings.prepare.max_megapixels, train.files)
+    metadata = describe(description, settings.prepare, train.files)
     labels = "".join(f"{name}\n" for name in CLASSES)
     with all_or_nothing(), replacing(root / "models/export") as out:
         onnx_model.write(model, metadata, out)
@@ -35,6 +36,8 @@ def main(root: Path) -> None:
         tflite_model.write(model, representative, attached, out)
         serving.write_saved_model(model, out / "saved_model")
         (out / "labels.txt").write_text(labels)
+        if settings.prepare.crop == "face":
+            shutil.copyfile(faces.DETECTOR, out / "face_detector.onnx")
         files = comparison.compare(model, out, validation.pictures, description["threshold"])
         comparison.check(files, settings.export)
         metrics = {"pictures": len(validation.pictures), "files": files}
@@ -43,7 +46,7 @@ def main(root: Path) -> None:
         write_json(root / "metrics/export.json", metrics)
 
 
-def describe(description: dict, max_megapixels: float, training: list[str]) -> dict[str, str]:
+def describe(description: dict, prepare: params.Prepare, training: list[str]) -> dict[str, str]:
     """The metadata of every exported file: all that a program needs in order to use it.
 
     ``description`` is models/model.json, ``training`` the training pictures, .../<label>/<id>.png. An id is a
@@ -51,16 +54,22 @@ def describe(description: dict, max_megapixels: float, training: list[str]) -> d
     """
     size, threshold = description["image_size"], description["threshold"]
     slope, intercept = description["calibration"].values()
+    crop = "cropped to the largest face if there is one, " if prepare.crop == "face" else ""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = "".join("/".join(Path(file).parts[-2:]) + "\n" for file in training)
     return {
         "classes": ",".join(CLASSES),
         "image_size": str(size),
-        "max_megapixels": f"{max_megapixels:g}",
+        "max_megapixels": f"{prepare.max_megapixels:g}",
+        "crop": prepare.crop,
+        "crop_margin": repr(prepare.crop_margin),
+        "detector": faces.fingerprint() if prepare.crop == "face" else "",
         "threshold": repr(threshold),
         "calibration": f"Platt scaling, folded in: slope {slope!r}, intercept {intercept!r}",
         "score": f"probability of {CLASSES[1]}, the second of scores; {CLASSES[1]} where score >= threshold",
-        "preprocessing": f"uint8 RGB, EXIF orientation applied, resized to {size}x{size} by Pillow's BILINEAR",
+        "preprocessing": (
+            f"uint8 RGB, EXIF orientation applied, {crop}resized to {size}x{size} by Pillow's BILINEAR"
+        ),
         "version": project["version"],
         "training_data": f"sha256:{hashlib.sha256(names.encode()).hexdigest()}",
     }

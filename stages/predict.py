@@ -1,30 +1,24 @@
 """Tell whether the faces in pictures look happy or sad, with the model that `dvc repro` exported."""
 
 import argparse
-import csv
-import json
 import os
 import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from happysad import CLASSES
 from happysad.common import images
 from happysad.common.errors import UserError
 from happysad.common.files import copy_into, replacing_file
 from happysad.prediction.classifier import Classifier, load
 from happysad.prediction.paths import find
+from happysad.prediction.results import classify, output
 
 MODEL = Path(__file__).resolve().parents[1] / "models/export/model_batch.onnx"
 AHEAD = 256  # pictures in progress at a time: enough to keep all threads busy
-COLUMNS = ("path", "label", "score", "threshold", "error")  # of --csv
-FORMULA = tuple("=+-@\t\r\n")  # a spreadsheet takes a cell that starts with one of these for a formula
-CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "?")  # characters that could garble a terminal
 
 EXAMPLES = """\
 examples:
@@ -34,9 +28,12 @@ examples:
   find data/generated -name '*9.jpg' | python stages/predict.py -   file names from standard input, one per line
   python stages/predict.py --csv predictions.csv data/generated     a table for a spreadsheet
   python stages/predict.py --copy-to sorted data/generated          copies in sorted/happy and sorted/sad
+  python stages/predict.py --faces 'data/generated/sad/*3.jpg'      every face, with its box
   python stages/predict.py --explain why.png data/generated/happy/IMG_0117.jpg
 
-The score is the probability of happy. In folders, hidden files are skipped and links to folders not followed.
+The score is the probability of happy, for the largest face in the picture or, if none is found, for the whole picture.
+Boxes are left,top,right,bottom in pixels of the upright picture, and may reach beyond it.
+In folders, hidden files are skipped and links to folders not followed.
 Exit status: 0 if all went well, 1 if some files could not be read, 2 for any other error.
 """
 
@@ -72,6 +69,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="OUT",
         help="draw, as a .png, which parts of one picture decided its label",
     )
+    add("--faces", action="store_true", help="print each face of a picture with its own label and box")
     add("--model", type=Path, default=MODEL, metavar="FILE", help="another exported .onnx or .tflite file")
     add("--threshold", type=float, metavar="X", help="lowest score called happy (default: the model's)")
     options = parser.parse_args(argv)
@@ -91,38 +89,38 @@ def predict(options: argparse.Namespace) -> int:
     """Classify all pictures, in order; returns the exit status. Raises UserError for no model or no file."""
     classifier = load(options.model)
     threshold = classifier.threshold if options.threshold is None else options.threshold
+    if options.faces and classifier.crop == "whole":
+        raise UserError(
+            f"{options.model} judges whole pictures: for --faces, set prepare.crop to face and run `dvc repro`"
+        )
 
-    def classify(path: str) -> dict:
-        try:
-            picture = images.decode(Path(path), classifier.image_size, classifier.max_megapixels)
-        except images.Unusable as error:
-            return {"path": path, "error": f"{error.reason}: {error}"}
-        # One picture per call, so that its score does not depend on the files around it.
-        score = classifier.score(picture)
-        return {"path": path, "label": CLASSES[score >= threshold], "score": score, "threshold": threshold}
+    def work(path: str) -> list[dict]:
+        return classify(path, classifier, threshold, options.faces)
 
     paths = find(options.files, options.copy_to)
     if options.explain:
         paths = [only(paths, options.explain)]
-    results, echo = with_bar(classify, paths, options)
+    done, echo = with_bar(work, paths, options)
     found = errors = 0
     with output(options, echo) as write:
-        for result in results:
+        for results in done:
             found += 1
-            errors += "error" in result
-            if options.copy_to and "label" in result:
-                copy_into(options.copy_to / result["label"], Path(result["path"]))
-            if options.explain and "label" in result:
-                explain(classifier, result, options.explain)
-            write(result)
+            picture = results[0]  # its largest face decides
+            errors += "error" in picture
+            if options.copy_to and "label" in picture:
+                copy_into(options.copy_to / picture["label"], Path(picture["path"]))
+            if options.explain and "label" in picture:
+                explain(classifier, picture, options.explain)
+            for result in results:
+                write(result)
         if not found:
             raise UserError(f"no files in {', '.join(options.files)}")
     return 1 if errors else 0
 
 
 def with_bar(
-    work: Callable[[str], dict], paths: Iterable[str], options: argparse.Namespace
-) -> tuple[Iterable[dict], Callable]:
+    work: Callable[[str], list[dict]], paths: Iterable[str], options: argparse.Namespace
+) -> tuple[Iterable[list[dict]], Callable]:
     """The results, and the function that prints: with a progress bar if a terminal would show nothing for long."""
     silent = options.csv or not sys.stdout.isatty()
     if not (sys.stderr.isatty() and silent and len(paths := list(paths)) > AHEAD):
@@ -132,7 +130,7 @@ def with_bar(
     return tqdm(in_order(work, paths), total=len(paths), unit=" pictures"), tqdm.write
 
 
-def in_order(work: Callable[[str], dict], items: Iterable[str]) -> Iterator[dict]:
+def in_order(work: Callable[[str], list[dict]], items: Iterable[str]) -> Iterator[list[dict]]:
     """Yield ``work`` of each item, in order, computed on all cores with at most AHEAD items in progress."""
     waiting = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and scoring release the GIL
@@ -145,35 +143,6 @@ def in_order(work: Callable[[str], dict], items: Iterable[str]) -> Iterator[dict
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)  # after an error in writing a result
-
-
-@contextmanager
-def output(options: argparse.Namespace, echo: Callable) -> Iterator[Callable[[dict], None]]:
-    """Yield the function that prints or writes one result. A CSV file is written whole or not at all."""
-
-    def line(result: dict) -> None:
-        path = result["path"].translate(CONTROL)
-        if "error" in result:
-            echo(f"{path}: {result['error']}", file=sys.stderr)
-        elif not options.csv:
-            print(f"{result['label']:<5}  {result['score']:.2f}  {path}", flush=True)
-
-    def row(result: dict) -> dict:
-        path = result["path"]
-        return result | {"path": f"./{path}" if path.startswith(FORMULA) else path}  # still names its file
-
-    if options.json:
-        yield lambda result: print(json.dumps(result), flush=True)
-    elif not options.csv:
-        yield line
-    else:
-        with (
-            replacing_file(options.csv) as partial,
-            open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-        ):
-            table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            table.writeheader()
-            yield lambda result: (table.writerow(row(result)), line(result))
 
 
 def only(paths: Iterable[str], out: Path) -> str:

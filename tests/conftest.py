@@ -12,6 +12,8 @@ from hypothesis import settings
 from PIL import Image
 
 from happysad.common.cli import PROJECT  # sets TensorFlow up, before any test imports it
+from happysad.drawing.render import render
+from happysad.drawing.sampling import sample_face
 
 settings.register_profile("steady", deadline=None)  # a busy machine is no failure
 settings.load_profile("steady")
@@ -45,6 +47,16 @@ def draw_folder(folder: Path, seeds: range) -> None:
     folder.mkdir(parents=True)
     for seed in seeds:
         draw(seed).save(folder / f"{seed}.jpg", quality=92)
+
+
+def draw_faces(width: int, height: int, *boxes: tuple[int, int, int]) -> Image.Image:
+    """Drawn faces on smooth blobs of colour; a box is the left and top of a face's drawing and its side, in pixels."""
+    picture = draw(width + height, width, height)
+    for seed, (left, top, side) in enumerate(boxes):
+        label, rng = ("sad", "happy")[seed % 2], np.random.default_rng(seed)
+        face = sample_face(label, rng, min_expression=0.6, roughness=0, tightness=0.9, pose=0)
+        picture.paste(render(face, side), (left, top))
+    return picture
 
 
 def on_each_processor(script: str) -> list[bytes]:

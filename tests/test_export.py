@@ -1,5 +1,6 @@
 """The exported files of the finished project, loaded by each runtime; and what the export stage refuses."""
 
+import hashlib
 import json
 import shutil
 import zipfile
@@ -9,10 +10,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import yaml
 from conftest import PROJECT
 from PIL import Image
 
-from happysad.common import images
+from happysad.common import faces, images, params
 from happysad.common.errors import UserError
 from happysad.common.files import read_json
 from happysad.common.tables import read_csv
@@ -57,8 +59,9 @@ def onnx_metadata(path: Path) -> dict[str, str]:
 
 def test_files(finished):
     out = finished / "models/export"
-    assert {f.name for f in out.iterdir()} == FILES | {"README.md", "labels.txt"}
+    assert {f.name for f in out.iterdir()} == FILES | {"README.md", "labels.txt", "face_detector.onnx"}
     assert (out / "labels.txt").read_text() == "sad\nhappy\n"
+    assert (out / "face_detector.onnx").read_bytes() == faces.DETECTOR.read_bytes()
 
 
 def test_each_file_gives_the_scores_of_the_keras_model(finished):
@@ -144,6 +147,10 @@ def test_files_describe_themselves(finished):
     assert float(about["threshold"]) == read_json(finished / "models/model.json")["threshold"]
     assert f'version = "{about["version"]}"' in (PROJECT / "pyproject.toml").read_text()
     assert onnx_metadata(out / "model.onnx") | {"preprocessing": about["preprocessing"]} == about
+    digest = hashlib.sha256((out / "face_detector.onnx").read_bytes()).hexdigest()
+    crop = [about[name] for name in ("crop", "crop_margin", "detector")]
+    assert crop == ["face", "1.1", f"sha256:{digest}"]
+    assert "cropped to the largest face" in about["preprocessing"]
     for name in ("model.tflite", "model_int8.tflite"):
         with zipfile.ZipFile(out / name) as attached:
             assert json.loads(attached.read("metadata.json")) == about
@@ -156,12 +163,27 @@ def test_pictures_and_labels_identify_the_training_data(finished):
     files = read_split(finished / "data/prepared/train").files
     description = read_json(finished / "models/model.json")
     moved = files[0].replace("/sad/", "/happy/")
+    prepare = params.load(finished).prepare
     found = [
-        export.describe(description, 64, pictures)["training_data"]
+        export.describe(description, prepare, pictures)["training_data"]
         for pictures in (files, files[1:], [moved, *files[1:]])
     ]
     assert found[0] == onnx_metadata(finished / "models/export/model.onnx")["training_data"]
     assert len(set(found)) == 3
+
+
+def test_a_model_of_whole_pictures_says_so_and_brings_no_detector(project):
+    import export
+
+    settings = yaml.safe_load((project / "params.yaml").read_text())
+    settings["prepare"]["crop"] = "whole"
+    (project / "params.yaml").write_text(yaml.safe_dump(settings))
+    export.main(project)
+    assert not (project / "models/export/face_detector.onnx").exists()
+    about = onnx_metadata(project / "models/export/model.onnx")
+    assert (about["crop"], about["detector"]) == ("whole", "")
+    assert "face" not in about["preprocessing"]
+    assert "find the face" not in (project / "models/export/README.md").read_text()
 
 
 def test_other_scores_fail_and_leave_the_old_export(project, monkeypatch):

@@ -1,13 +1,14 @@
 """The model card: its figures, its front matter, its snippet."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import yaml
-from conftest import PROJECT
-from PIL import Image
+from conftest import PROJECT, draw_faces
 
 from happysad.common.files import read_json
 from happysad.common.tables import read_csv
@@ -18,6 +19,7 @@ from happysad.training import cnn
 def test_model_card_holds_the_measured_figures(finished):
     card = (finished / "models/export/README.md").read_text()
     test, data = read_json(finished / "metrics/test.json"), read_json(finished / "metrics/data.json")
+    settings = yaml.safe_load((finished / "params.yaml").read_text())["prepare"]
     assert "$" not in card
     for name, value in test.items():
         if f"{name}_ci_low" in test:
@@ -28,6 +30,8 @@ def test_model_card_holds_the_measured_figures(finished):
     assert "Source: faces drawn by the project itself" in card
     assert f"| test | {data['test']['sad']} | {data['test']['happy']} |" in card
     assert f"{data['rejected']['unreadable']} unreadable" in card
+    assert f"In {data['flagged'].get('no_face', 0)} of the {data['kept']} pictures" in card
+    assert f"round({settings['crop_margin']} * max" in card
     for file, columns in (("slices", ("slice", "value", "n")), ("robustness", ("corruption", "setting"))):
         for row in read_csv(finished / f"metrics/{file}.csv").to_dict("records"):
             start = " | ".join(str(row[column]) for column in columns)
@@ -40,7 +44,7 @@ def test_front_matter_is_what_hugging_face_reads(finished, tmp_path):
     shutil.copy(finished / "models/model.json", tmp_path / "models")
     params = yaml.safe_load((finished / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "source": 'of "mine": a & b'}))
-    metadata = dict.fromkeys(("image_size", "threshold", "training_data", "version"), "")
+    metadata = dict.fromkeys(("image_size", "crop_margin", "threshold", "training_data", "version"), "")
     classifier = cnn.load(finished / "models/model.keras")
     text = model_card.model_card(tmp_path, classifier, metadata, read_json(tmp_path / "metrics/export.json"))
 
@@ -54,17 +58,19 @@ def test_front_matter_is_what_hugging_face_reads(finished, tmp_path):
     assert {m["type"]: m["value"] for m in result["metrics"]}.items() <= test.items()
 
 
-def test_snippet_of_the_model_card_runs_as_printed(finished, tmp_path):
+def test_snippets_of_the_model_card_give_the_scores_of_predict(finished, tmp_path):
     shutil.copytree(finished / "models/export", tmp_path, dirs_exist_ok=True)
-    Image.new("RGB", (50, 40), "orange").save(tmp_path / "face.jpg")
-    snippet = re.search(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.DOTALL)[1]
-    commands = (
-        [sys.executable, "-c", snippet],
-        [sys.executable, PROJECT / "stages/predict.py", "--model", "model_batch.onnx", "face.jpg"],
-    )
-    printed, predicted = (
-        subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-        for command in commands
-    )
-    label, score, _ = predicted.split()
-    assert printed == f"{label} (score {score})\n"
+    crop, classify = re.findall(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.DOTALL)
+    draw_faces(240, 120, (120, 10, 100), (10, 40, 70)).save(tmp_path / "photo.png")
+    options = ("--model", "model_batch.onnx", "--json")
+    found = json.loads(python(tmp_path, PROJECT / "stages/predict.py", "photo.png", *options))
+    box = [found[f"face_{side}"] for side in ("left", "top", "right", "bottom")]
+    save = f"from PIL import Image\ncrop(Image.open('photo.png'), *{box}).save('face.jpg', 'PNG')"
+    python(tmp_path, "-c", f"{crop}\n{save}")
+    assert python(tmp_path, "-c", classify) == f"{found['label']} (score {found['score']:.2f})\n"
+
+
+def python(folder: Path, *arguments: str | Path) -> str:
+    """What Python prints, run in ``folder``."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout

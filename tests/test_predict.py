@@ -13,28 +13,33 @@ from pathlib import Path
 
 import onnx
 import pytest
-from conftest import PROJECT, draw
+from conftest import PROJECT, draw, draw_faces
 from PIL import Image
 
+import predict as stage
 from happysad import CLASSES
+from happysad.common import faces, images
 from happysad.common.tables import read_csv
+from happysad.prediction.classifier import load
 
 PREDICT = PROJECT / "stages/predict.py"
+BOX = ("face_left", "face_top", "face_right", "face_bottom")
 
 
 @pytest.fixture(scope="module")
 def folder(finished, tmp_path_factory) -> Path:
-    """Two pictures, a broken one, one in a sub-folder, two hidden ones, and the model."""
+    """A face, several, a broken file, no face in a sub-folder, two hidden pictures, and the model: cropped and whole."""
     folder = tmp_path_factory.mktemp("pictures")
     (folder / "model.onnx").symlink_to(finished / "models/export/model_batch.onnx")
     (folder / "faces/more").mkdir(parents=True)
-    draw(1).save(folder / "faces/a.jpg")
-    draw(2).save(folder / "faces/b é.png")
+    draw_faces(150, 100, (60, 10, 80)).save(folder / "faces/a.jpg")
+    draw_faces(240, 120, (120, 10, 100), (10, 40, 70)).save(folder / "faces/b é.png")
     draw(3).save(folder / "faces/more/c.webp")
     (folder / "faces/broken.jpg").write_bytes(b"<html>")
     (folder / "faces/.thumbnails").mkdir()
     for name in (".hidden.jpg", ".thumbnails/d.jpg"):
         draw(4).save(folder / "faces" / name)
+    with_metadata(folder, folder / "whole.onnx", crop="whole", detector="")
     return folder
 
 
@@ -89,14 +94,68 @@ def test_folders_patterns_and_lists(folder):
 
 def test_json(folder):
     good, bad = predictions(folder, "faces/a.jpg", "faces/broken.jpg")
-    assert set(good) == {"path", "label", "score", "threshold"}
+    assert set(good) == {"path", "label", "score", "threshold", "faces", *BOX, "face_score"}
     assert set(bad) == {"path", "error"}
     assert good["label"] == CLASSES[good["score"] >= good["threshold"]]
 
 
+def test_the_largest_face_decides_and_the_others_are_told_on_request(folder):
+    path = "faces/b é.png"
+    [largest] = predictions(folder, path)
+    first, second = predictions(folder, "--faces", path)
+    assert first == largest
+    assert first["faces"] == second["faces"] == 2
+    assert first["face_right"] - first["face_left"] > second["face_right"] - second["face_left"]
+    assert first["face_left"] > 120  # where they were drawn
+    assert second["face_right"] < 80
+
+    picture, model = Image.open(folder / path), load(folder / "model.onnx")
+    for found in (first, second):
+        face = faces.Face(*(found[name] for name in BOX), found["face_score"])
+        assert found["score"] == model.score(images.squash(faces.square(picture, face, 1.1), 32))
+
+    assert predict(folder, "--faces", path)[1] == [
+        f"{found['label']:<5}  {found['score']:.2f}  {path}  face at {','.join(str(found[x]) for x in BOX)}"
+        for found in (first, second)
+    ]
+
+
+def test_a_picture_without_a_face_says_so(folder):
+    for option in ((), ("--faces",)):
+        [found] = predictions(folder, "faces/more/c.webp", *option)
+        assert set(found) == {"path", "label", "score", "threshold", "faces"}
+        assert found["faces"] == 0
+        [line] = predict(folder, "faces/more/c.webp", *option)[1]
+        assert line == (
+            f"{found['label']:<5}  {found['score']:.2f}  faces/more/c.webp  no face: whole picture judged"
+        )
+
+
+def test_a_model_of_whole_pictures_looks_for_no_faces(folder, monkeypatch, capsys):
+    model = folder / "whole.onnx"
+    monkeypatch.setattr(faces, "find", None)
+    assert stage.main(["--model", str(model), "--json", str(folder / "faces/a.jpg")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"path", "label", "score", "threshold"}
+    picture = images.decode(folder / "faces/a.jpg", 32, 64)
+    assert found["score"] == load(model).score(picture)
+
+
+@pytest.mark.parametrize("content", [None, b"another detector"])
+def test_without_the_models_detector_nothing_is_judged(folder, tmp_path, monkeypatch, capsys, content):
+    detector = tmp_path / "face_detector.onnx"
+    if content:
+        detector.write_bytes(content)
+    monkeypatch.setattr(faces, "DETECTOR", detector)
+    assert stage.main(["--model", str(folder / "model.onnx"), str(folder / "faces/a.jpg")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(rf"error: {detector} is .* restore it by git checkout.*\n", err)
+
+
 def test_csv_has_what_json_has_and_is_there_whole_or_not_at_all(folder, tmp_path):
     odd = folder / os.fsdecode(b"faces/caf\xe9, or\nnot.png")  # neither valid text nor a single line
-    draw(4).save(odd)
+    shutil.copy(folder / "faces/a.jpg", odd)
     try:
         assert predict(folder, odd)[1][0].endswith(os.fsdecode(b"faces/caf\xe9, or?not.png"))
         status, out, err = predict(folder, "faces", "--csv", tmp_path / "new/a.csv")
@@ -180,8 +239,8 @@ def test_a_model_cannot_name_a_folder_to_copy_to(folder, tmp_path):
 
 def test_the_size_limit_is_the_models(folder, tmp_path):
     model = with_metadata(folder, tmp_path / "small.onnx", max_megapixels="0.003")
-    [found] = predictions(folder, "faces/a.jpg", "--model", model)  # 64 x 48 pixels
-    assert found["error"] == "too_large: 64 x 48 pixels are more than 0.003 megapixels"
+    [found] = predictions(folder, "faces/a.jpg", "--model", model)
+    assert found["error"] == "too_large: 150 x 100 pixels are more than 0.003 megapixels"
 
 
 def test_threshold(folder):
@@ -209,6 +268,7 @@ def test_every_exported_file_gives_the_same_scores(folder, finished):
         (["--model", "absent.onnx", "faces/a.jpg"], "no model at absent.onnx: run `dvc repro`"),
         (["--model", "faces/broken.jpg", "faces/a.jpg"], "faces/broken.jpg is not a model"),
         (["empty"], "no files in empty"),
+        (["--model", "whole.onnx", "--faces", "faces/a.jpg"], "whole.onnx judges whole pictures"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_status_2(folder, arguments, message):
@@ -233,12 +293,12 @@ def test_a_closed_pipe_is_no_error(folder):
 
 
 def test_a_bar_on_a_terminal_and_nowhere_else(folder):
-    arguments = [*["faces/a.jpg"] * 300, "faces/broken.jpg"]
+    arguments = ["--model", "whole.onnx", *["faces/a.jpg"] * 300, "faces/broken.jpg"]
     assert "301/301" not in "".join(predict(folder, *arguments)[2])
 
     terminal, stderr = pty.openpty()
     termios.tcsetwinsize(stderr, (24, 80))
-    command = [sys.executable, PREDICT, "--model", "model.onnx", *arguments]
+    command = [sys.executable, PREDICT, *arguments]
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False)
     os.close(stderr)
     shown = os.read(terminal, 100_000).decode()
@@ -254,7 +314,7 @@ def test_the_examples_of_help_work_as_printed(finished, tmp_path):
         [sys.executable, PREDICT, "--help"], capture_output=True, text=True, check=True
     ).stdout
     commands = re.findall(r"^  (.*?python stages/predict.py .*?)(?:   .*)?$", shown, re.MULTILINE)
-    assert len(commands) == 7
+    assert len(commands) == 8
     program = f"{sys.executable} {PREDICT} --model {finished}/models/export/model_batch.onnx"
     for command in commands:
         command = command.replace("python stages/predict.py", program)

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from conftest import PROJECT, draw
+from conftest import PROJECT, draw, draw_faces
 from PIL import Image
 
 import predict
@@ -35,7 +35,7 @@ SIDES = [
 
 
 def draw_files(folder: Path) -> None:
-    """50 files: ordinary pictures, odd ones, and files that are not pictures."""
+    """56 files: ordinary pictures, odd ones, faces, and files that are not pictures."""
     for i, (width, height) in enumerate(SIDES):
         draw(i, width, height).save(folder / f"{width}x{height}.png")
         draw(i, width, height).save(folder / f"{width}x{height}.jpg")
@@ -54,6 +54,17 @@ def draw_files(folder: Path) -> None:
     Image.fromarray(grey / np.float32(255)).save(folder / "float.tiff")
     picture.save(folder / "progressive.jpg", progressive=True)
     picture.save(folder / "animation.gif", save_all=True, append_images=[draw(91, 80, 60)])
+    for name, size, boxes in (
+        ("in a corner", (300, 200), [(210, 110, 90)]),
+        ("across the edge", (120, 160), [(-20, 30, 100)]),
+        ("fills it", (64, 64), [(0, 0, 64)]),
+        ("three", (420, 300), [(10, 20, 200), (290, 10, 120), (300, 180, 90)]),
+    ):
+        draw_faces(*size, *boxes).save(folder / f"{name}.jpg")
+    draw_faces(300, 200, (210, 110, 90)).rotate(90, expand=True).save(
+        folder / "turned face.jpg", exif=turned()
+    )
+    draw_faces(300, 200, (20, 50, 90)).save(folder / "palette.gif")
     hidden = folder / ".hidden.jpg"
     picture.save(hidden)
     jpeg = hidden.read_bytes()
@@ -64,45 +75,63 @@ def draw_files(folder: Path) -> None:
     (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
 
 
+def turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("files")
     draw_files(folder)
     files = sorted(folder.iterdir())
-    assert len(files) == 50
+    assert len(files) == 56
     return files
 
 
-def prepared(file: Path, folder: Path) -> np.ndarray | None:
+def prepared(file: Path, folder: Path, crop: str) -> np.ndarray | None:
     """What prepare stores for the file, with its filters for small and blank pictures off."""
     settings = params.load(PROJECT)
-    every = replace(settings.prepare, image_size=SIZE, min_side=1, min_contrast=0)
+    every = replace(settings.prepare, image_size=SIZE, crop=crop, min_side=1, min_contrast=0)
     row = Picture(file.name, "happy", "")
     prepare.decode(row, file.parent, folder, replace(settings, prepare=every))
     return None if row.status == "rejected" else np.asarray(Image.open(folder / f"{row.id}.png"))
 
 
-def predicted(file: Path, monkeypatch) -> np.ndarray | None:
+def predicted(file: Path, monkeypatch, crop: str) -> np.ndarray | None:
     """What predict passes to the model."""
     seen = []
-    blind = Classifier(lambda picture: seen.append(picture) or 0.5, SIZE, max_megapixels=64, threshold=0.5)
+    margin = params.load(PROJECT).prepare.crop_margin
+    blind = Classifier(lambda picture: seen.append(picture) or 0.5, SIZE, 64, crop, margin, threshold=0.5)
     monkeypatch.setattr(predict, "load", lambda path: blind)
     status = predict.main([str(file)])
     assert status == (0 if seen else 1)
     return seen[0] if seen else None
 
 
-def test_predict_sees_what_training_saw(files, tmp_path, monkeypatch):
-    unreadable = set()
+@pytest.mark.parametrize("crop", ["face", "whole"])
+def test_predict_sees_what_training_saw(files, tmp_path, monkeypatch, crop):
+    unreadable, cropped = set(), set()
     for file in files:
-        ours, theirs = predicted(file, monkeypatch), prepared(file, tmp_path)
+        ours, theirs = predicted(file, monkeypatch, crop), prepared(file, tmp_path, crop)
         if ours is None:
             assert theirs is None
             unreadable.add(file.name)
         else:
             assert ours.shape == (SIZE, SIZE, 3)
             assert ours.tobytes() == theirs.tobytes(), file.name
+            if (ours != images.decode(file, SIZE, 64)).any():
+                cropped.add(file.stem)
     assert unreadable == {"truncated.jpg", "empty.jpg", "text.jpg", "drawing.svg", "phone.heic"}
+    drawn = {
+        "in a corner",
+        "across the edge",
+        "three",
+        "turned face",
+        "palette",
+    }  # of "fills it", the crop is all
+    assert cropped == (drawn if crop == "face" else set())
 
 
 def test_the_any_size_graph_resizes_as_pillow_does(files, finished):
@@ -119,4 +148,4 @@ def test_the_any_size_graph_resizes_as_pillow_does(files, finished):
         difference = np.abs(resized.astype(int) - images.squash(picture, SIZE))
         assert difference.max() <= 1, file.name
         compared += 1
-    assert compared == 45
+    assert compared == 51

@@ -94,7 +94,7 @@ def squash(picture: Image.Image, image_size: int) -> np.ndarray:
 
 
 def decode(path: Path, image_size: int, max_megapixels: float) -> np.ndarray:
-    """``squash`` of ``read``: what prepare stores and predict feeds to the model. Raises Unusable."""
+    """``squash`` of ``read``. Raises Unusable."""
     return squash(read(path, max_megapixels)[0], image_size)
 
 

@@ -40,6 +40,8 @@ class Generate:
 class Prepare:
     seed: int = between(*SEED)
     image_size: int = between(24, 1024)
+    crop: str = one_of("face", "whole")
+    crop_margin: float = between(0.5, 4)
     validation_fraction: float = between(0.01, 0.49)
     test_fraction: float = between(0.01, 0.49)
     max_megapixels: float = between(0.01, 1000)

@@ -1,4 +1,4 @@
-"""The model card: model_card.md, filled in with what was measured."""
+"""The model card: model_card.md, and for a model of faces face_crop.md, filled in with what was measured."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -35,10 +35,14 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
         if settings.source_is_built_in
         else f"pictures from a folder called {Path(settings.source).name}"
     )
-    return Template(
-        Path(__file__).with_name("model_card.md").read_text(encoding="utf-8")
-    ).substitute(
+    face_crop = ""
+    if settings.prepare.crop == "face":
+        no_face = data["flagged"].get("no_face", 0)
+        face_crop = fill("face_crop.md", metadata, kept=data["kept"], no_face=no_face)
+    return fill(
+        "model_card.md",
         metadata,  # image_size, threshold, training_data, version
+        face_crop=face_crop,
         negative=CLASSES[0],
         positive=CLASSES[1],
         source=source,
@@ -72,6 +76,12 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
         ),
         versions=", ".join(f"{package} {version(package)}" for package in PACKAGES),
     )
+
+
+def fill(name: str, metadata: dict[str, str], **values: object) -> str:
+    """The template ``name``, beside this file, with all its placeholders filled in."""
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return Template(text).substitute(metadata, **values)
 
 
 def figures(test: dict) -> Iterator[tuple]:

@@ -31,8 +31,8 @@ def write(model: keras.Model, metadata: dict[str, str], out: Path) -> None:
     size = model.input_shape[1]
     batch_graph = batches(model)
     save(batch_graph, metadata, out / "model_batch.onnx")
-    resizes = {"preprocessing": f"uint8 RGB, EXIF orientation applied; resized to {size}x{size} by the model"}
-    save(any_size(batch_graph, size), metadata | resizes, out / "model.onnx")
+    preprocessing = metadata["preprocessing"].replace("Pillow's BILINEAR", "the model")
+    save(any_size(batch_graph, size), metadata | {"preprocessing": preprocessing}, out / "model.onnx")
 
 
 def batches(model: keras.Model) -> onnx.ModelProto:

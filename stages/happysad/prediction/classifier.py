@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from happysad import CLASSES
+from happysad.common import faces
 from happysad.common.errors import UserError
 
 Score = Callable[[np.ndarray], float]  # uint8 picture (height, width, 3) RGB -> probability of happy
@@ -21,25 +22,37 @@ class Classifier(NamedTuple):
     score: Score  # thread-safe
     image_size: int  # pixels; model.onnx takes pictures of any other size too
     max_megapixels: float
+    crop: str  # face or whole, and the margin of a face: what faces.view takes
+    crop_margin: float
     threshold: float
 
 
 def load(path: Path) -> Classifier:
-    """Load an .onnx or .tflite file of models/export. Raises UserError if it is missing or not one of ours."""
+    """Load an .onnx or .tflite file of models/export.
+
+    Raises UserError if it is missing or not one of ours, or if its face detector is not the one in faces.py.
+    """
     if not path.is_file():
         raise UserError(f"no model at {os.path.relpath(path)}: run `dvc repro`")
     try:
         score, metadata = load_tflite(path) if path.suffix == ".tflite" else load_onnx(path)
         if metadata["classes"] != ",".join(CLASSES):  # labels become folder names
             raise ValueError(metadata["classes"])
-        return Classifier(
+        classifier = Classifier(
             score,
             image_size=int(metadata["image_size"]),
             max_megapixels=float(metadata["max_megapixels"]),
+            crop=metadata["crop"],
+            crop_margin=float(metadata["crop_margin"]),
             threshold=float(metadata["threshold"]),
         )
     except Exception as error:  # the runtimes' own exceptions have no other common base
         raise UserError(f"{path} is not a model that stages/export.py wrote: run `dvc repro`") from error
+    if classifier.crop == "face" and metadata["detector"] != faces.fingerprint():
+        raise UserError(
+            f"{faces.DETECTOR} is not the face detector of {path}: restore it by git checkout, or run `dvc repro`"
+        )
+    return classifier
 
 
 def load_onnx(path: Path) -> tuple[Score, Mapping[str, str]]:

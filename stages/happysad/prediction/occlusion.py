@@ -1,28 +1,50 @@
 """Which parts of a picture its score rests on: an occlusion map, which needs no gradients."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageOps
 
-from happysad.common import images
+from happysad.common import faces, images
 from happysad.common.contact_sheet import sheet
+from happysad.common.faces import Face
 from happysad.prediction.classifier import Classifier, Score
 
 GRID = 16  # positions of the patch along each side
 PATCH = 0.25  # of the side: about an eye with its brow, or a mouth
 HEIGHT = 320  # pixels, of the picture on the page
 HAPPY, SAD = (255, 140, 0), (0, 110, 255)  # orange and blue, which colour-blind people can tell apart
+BOX = (255, 255, 0)
 
 
 def explain(classifier: Classifier, picture: Image.Image, title: str, name: str) -> Image.Image:
-    """An RGB page headed ``title``: the RGB ``picture``, captioned ``name``, beside its occlusion map."""
-    heat = occlusion_map(classifier.score, images.squash(picture, classifier.image_size))
-    shown = picture.copy()
-    shown.thumbnail((3 * HEIGHT, HEIGHT))
+    """An RGB page headed ``title``: the RGB ``picture`` with its faces' boxes, captioned ``name``, beside the
+    occlusion map of what the model is shown of it.
+    """
+    view, found = faces.view(picture, classifier.crop, classifier.crop_margin)
+    heat = occlusion_map(classifier.score, images.squash(view, classifier.image_size))
+    if classifier.crop == "face":
+        name += "\nno face: whole picture judged" if not found else "\nthick box: the face that is judged"
     caption = (
         f"orange: evidence for happy, blue: for sad;\n"
         f"covering the strongest spot changes the score by {np.abs(heat).max():.2f}"
     )
-    return sheet([np.asarray(shown), overlay(shown, heat)], [name, caption], 2, title, tile=HEIGHT)
+    return sheet(
+        [with_boxes(picture, found), overlay(on_page(view), heat)], [name, caption], 2, title, tile=HEIGHT
+    )
+
+
+def on_page(picture: Image.Image) -> Image.Image:
+    shown = picture.copy()
+    shown.thumbnail((3 * HEIGHT, HEIGHT))  # keeps a pixel of a very long picture's short side, unlike contain
+    return ImageOps.contain(shown, (3 * HEIGHT, HEIGHT), Image.Resampling.BICUBIC)
+
+
+def with_boxes(picture: Image.Image, found: list[Face]) -> np.ndarray:
+    """The picture as it is on the page, uint8 (height, width, 3), with a box about each face, the first one's thick."""
+    shown = on_page(picture)
+    draw, scale = ImageDraw.Draw(shown), shown.width / picture.width
+    for i, face in enumerate(found):
+        draw.rectangle([scale * side for side in face[:4]], outline=BOX, width=1 if i else 4)
+    return np.asarray(shown)
 
 
 def occlusion_map(score: Score, picture: np.ndarray) -> np.ndarray:

@@ -1,0 +1,144 @@
+"""Finds faces in a picture and crops them: BlazeFace (Bazarevsky et al. 2019), run by onnxruntime.
+
+The weights are MediaPipe's, of the model for a phone's rear camera: see face_detector.md.
+"""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from happysad.common.errors import UserError
+
+DETECTOR = Path(__file__).with_name("face_detector.onnx")
+SIDE = 256  # pixels, of the detector's square input
+INNER = 170  # of them, the picture's longer side: with a border, faces that fill a picture are found too
+MIN_SCORE = 0.6  # what scores lower is more often a fist, a letter or a silhouette
+NMS_IOU = 0.3  # boxes that overlap by more are one face
+
+
+class Face(NamedTuple):
+    """A box in whole pixels, which may reach beyond the picture, and the detector's score, MIN_SCORE to 1."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    score: float
+
+    @property
+    def side(self) -> int:
+        """The longer side, in pixels. The boxes are nearly square, from the brows to the chin."""
+        return max(self.right - self.left, self.bottom - self.top)
+
+
+COLUMNS = tuple(f"face_{name}" for name in Face._fields)  # of a table with a face in each row
+
+
+def find(picture: Image.Image) -> list[Face]:
+    """The faces in an RGB picture, the largest first. Any thread may call it.
+
+    Raises UserError where the detector's file is missing or broken.
+    """
+    scale = INNER / max(picture.size)
+    size = [max(1, round(scale * length)) for length in picture.size]
+    offset = [(SIDE - length) // 2 for length in size]
+    letterbox = Image.new("RGB", (SIDE, SIDE))
+    letterbox.paste(picture.resize(size, Image.Resampling.BILINEAR), tuple(offset))
+
+    faces = []
+    for box, score in weighted_nms(*detect(np.asarray(letterbox))):
+        corners = (box.reshape(2, 2) - offset) * picture.size / size
+        # Whole pixels, since another processor may compute other last digits.
+        faces.append(Face(*corners.round().astype(int).ravel().tolist(), round(float(score), 2)))
+    return sorted(faces, key=lambda face: (-face.side, face))
+
+
+def view(picture: Image.Image, crop: str, margin: float) -> tuple[Image.Image, list[Face]]:
+    """The part of an RGB picture that the model is shown, and the faces in it, the largest first.
+
+    With ``crop`` "face", the square about the largest face, or the whole picture if there is none; with "whole",
+    the whole picture, in which no faces are looked for.
+    """
+    faces = find(picture) if crop == "face" else []
+    return (square(picture, faces[0], margin) if faces else picture), faces
+
+
+def square(picture: Image.Image, face: Face, margin: float) -> Image.Image:
+    """The square about ``face``, its side ``margin`` times the box's, moved and shrunk to lie in the picture."""
+    side = min(max(1, round(margin * face.side)), *picture.size)
+    left = min(max((face.left + face.right - side) // 2, 0), picture.width - side)
+    top = min(max((face.top + face.bottom - side) // 2, 0), picture.height - side)
+    return picture.crop((left, top, left + side, top + side))
+
+
+def detect(letterbox: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The detector on uint8 (256, 256, 3), RGB, before suppression.
+
+    Returns float32 boxes (n, 4), left, top, right and bottom in its pixels, and their scores (n,).
+    """
+    regressors, logits = _detector().run(None, {"input": letterbox[None] / np.float32(127.5) - 1})
+    scores = (1 + np.tanh(logits[0, :, 0] / 2)) / 2  # the sigmoid, without its overflow
+    likely = scores >= MIN_SCORE
+    centres = ANCHORS[likely] + regressors[0, likely, :2]
+    half = regressors[0, likely, 2:4] / 2  # columns 4 to 15 are eyes, nose, mouth and ears
+    return np.concatenate([centres - half, centres + half], axis=1), scores[likely]
+
+
+def weighted_nms(boxes: np.ndarray, scores: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    """Non-maximum suppression that averages the boxes of a face, weighted by score, instead of keeping one.
+
+    ``boxes`` (n, 4) and ``scores`` (n,) -> a box (4,) and its highest score for each face, the highest
+    first. It keeps boxes steadier from one frame to the next (Bazarevsky et al. 2019, "post-processing").
+    """
+    order = np.argsort(-scores, kind="stable")
+    boxes, scores, faces = boxes[order], scores[order], []
+    while len(boxes):
+        same = iou(boxes[0], boxes) > NMS_IOU
+        faces.append((np.average(boxes[same], axis=0, weights=scores[same]), scores[0]))
+        boxes, scores = boxes[~same], scores[~same]
+    return faces
+
+
+def iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Intersection over union (n,) of ``box`` (4,) with each of ``boxes`` (n, 4)."""
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    intersection = np.maximum(high - low, 0).prod(axis=1)
+    area, areas = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return intersection / (area + areas - intersection)
+
+
+def anchors(cells: int, boxes: int) -> np.ndarray:
+    """The centres, x and y in pixels, of a grid of ``cells`` x ``cells``, each ``boxes`` times."""
+    at = (np.arange(cells, dtype=np.float32) + 0.5) * (SIDE / cells)
+    return np.stack(np.meshgrid(at, at), axis=-1).reshape(-1, 2).repeat(boxes, axis=0)
+
+
+ANCHORS = np.concatenate([anchors(16, 2), anchors(8, 6)])  # (896, 2)
+
+
+def fingerprint() -> str:
+    """Identifies the detector's file: "sha256:" and its hash. Raises UserError where it is missing."""
+    try:
+        return f"sha256:{hashlib.sha256(DETECTOR.read_bytes()).hexdigest()}"
+    except OSError as error:
+        raise _broken() from error
+
+
+@cache
+def _detector():
+    import onnxruntime  # here, since whole pictures need none
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # pictures run side by side already
+    try:
+        return onnxruntime.InferenceSession(DETECTOR, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's own exceptions have no other common base
+        raise _broken() from error
+
+
+def _broken() -> UserError:
+    return UserError(f"{DETECTOR} is missing or broken: restore it by git checkout")
