@@ -1,6 +1,6 @@
 // Takes pictures, has worker.js score them, and shows the predictions.
 
-const PAUSE = 250; // milliseconds between two predictions for the webcam
+const PAUSE = 50; // milliseconds between two predictions for the webcam
 
 const find = (selector, within = document) => within.querySelector(selector);
 const [examples, live, results] = [find("#examples"), find("#live"), find("#results")];
@@ -63,11 +63,12 @@ function add(files) {
 
 async function classify(file, item) {
   try {
-    const { score, thumbnail } = await ask(file);
+    const result = await ask(file);
+    const { thumbnail } = result;
     const canvas = find("canvas", item);
     [canvas.width, canvas.height] = [thumbnail.width, thumbnail.height];
     canvas.getContext("2d").drawImage(thumbnail, 0, 0);
-    show(score, item);
+    show(result, item);
   } catch (error) {
     const line = document.createElement("p");
     line.textContent = `${file.name}: ${error.message}`;
@@ -76,10 +77,10 @@ async function classify(file, item) {
   }
 }
 
-/** Ask the worker for the score of a File or ImageBitmap, the probability of happy, and for a thumbnail. */
+/** Ask the worker what it makes of a File or ImageBitmap: see `classify` in worker.js. */
 function ask(picture) {
   const { port1, port2 } = new MessageChannel();
-  worker.postMessage({ picture, maxMegapixels: Number(about.max_megapixels), reply: port2 }, [port2]);
+  worker.postMessage({ picture, about, reply: port2 }, [port2]);
   return new Promise((resolve, reject) => {
     port1.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data));
   });
@@ -89,21 +90,45 @@ function blank() {
   return find("#prediction").content.cloneNode(true);
 }
 
-function show(score, place) {
-  const label = about.classes.split(",")[Number(score >= about.threshold)];
+function show({ score, faces, width, height }, place) {
   const prediction = find(".prediction", place);
   prediction.style.setProperty("--score", score);
-  prediction.dataset.label = label;
-  const text = find(".label", prediction);
-  if (text.textContent !== label) text.textContent = label; // or screen readers would repeat it
+  prediction.dataset.label = label(score);
+  write(find(".label", prediction), label(score));
   find(".score", prediction).value = score;
   find(".score", prediction).textContent = score.toFixed(2);
+  const several = faces.length > 1 ? `the largest of ${faces.length} faces` : "";
+  const none = about.crop === "face" && !faces.length ? "no face: whole picture judged" : "";
+  write(find(".note", prediction), several || none);
+
+  const side = Math.max(width, height); // the picture is shown in the middle of a square
+  const boxes = faces.map((face) => {
+    const [box, name] = ["div", "span"].map((element) => document.createElement(element));
+    box.className = "face";
+    box.dataset.label = name.textContent = label(face.score);
+    box.title = face.score.toFixed(2);
+    box.style.setProperty("--left", (face.left + (side - width) / 2) / side);
+    box.style.setProperty("--top", (face.top + (side - height) / 2) / side);
+    box.style.setProperty("--side", face.side / side);
+    box.append(name);
+    return box;
+  });
+  find(".faces", place).replaceChildren(...boxes);
+}
+
+function label(score) {
+  return about.classes.split(",")[Number(score >= about.threshold)];
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text; // or screen readers would repeat it
 }
 
 function summarise() {
   const count = (selector) => results.querySelectorAll(selector).length;
   const failed = count(".failed") ? `, ${count(".failed")} could not be read` : "";
-  find("[role=status]").textContent = `${count("[data-label=happy]")} happy, ${count("[data-label=sad]")} sad${failed}`;
+  const [happy, sad] = ["happy", "sad"].map((name) => count(`.prediction[data-label=${name}]`));
+  find("[role=status]").textContent = `${happy} happy, ${sad} sad${failed}`;
 }
 
 /** Classify the central square of the webcam's picture, again and again. */
@@ -123,7 +148,7 @@ async function watch() {
       const { videoWidth: width, videoHeight: height } = video;
       const side = Math.min(width, height);
       const middle = await createImageBitmap(video, (width - side) / 2, (height - side) / 2, side, side);
-      show((await ask(middle)).score, live);
+      show(await ask(middle), live);
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }
   } catch (error) {
