@@ -7,6 +7,7 @@ const SIDE = 256; // pixels, of the detector's square input
 const INNER = 170; // of them, the picture's longer side
 const MIN_SCORE = 0.6;
 const NMS_IOU = 0.3;
+const PRECISION = 22; // bits behind the point of the weights that pictures are resized with
 const REGRESSORS = 16; // for each anchor: the centre, width and height of a box, then landmarks
 
 const ANCHORS = [...anchors(16, 2), ...anchors(8, 6)];
@@ -48,11 +49,12 @@ export function crop({ data, width }, { left, top, side }) {
   return { data: part, width: side, height: side };
 }
 
-/** Pillow's BILINEAR, width first: a triangle filter, widened when it shrinks. */
+/** Pillow's BILINEAR, byte for byte: a triangle filter, wider where it shrinks, in fixed point, the width first. */
 export function resize({ data, width, height }, toWidth, toHeight) {
   const narrow = new Uint8Array(toWidth * height * 3);
-  for (const [x, { first, weights }] of filters(width, toWidth).entries()) {
-    for (let y = 0; y < height; y++) {
+  const columns = filters(width, toWidth);
+  for (let y = 0; y < height; y++) {
+    for (const [x, { first, weights }] of columns.entries()) {
       blend(data, (y * width + first) * 3, 3, weights, narrow, (y * toWidth + x) * 3);
     }
   }
@@ -77,21 +79,22 @@ function filters(length, toLength) {
       Math.max(0, 1 - Math.abs(first + j - centre + 0.5) / support),
     );
     const sum = weights.reduce((a, b) => a + b);
-    return { first, weights: weights.map((weight) => weight / sum) };
+    return { first, weights: weights.map((weight) => Math.round((weight / sum) * 2 ** PRECISION)) };
   });
 }
 
-/** One pixel as the weighted mean of pixels `step` apart. */
+/** Set one pixel to the weighted mean of pixels that are `step` bytes apart. */
 function blend(source, from, step, weights, target, to) {
-  let [red, green, blue] = [0.5, 0.5, 0.5]; // an array of bytes rounds down
+  let red = 2 ** (PRECISION - 1); // a half, since the shift rounds down
+  let [green, blue] = [red, red];
   for (let i = 0; i < weights.length; i++, from += step) {
     red += weights[i] * source[from];
     green += weights[i] * source[from + 1];
     blue += weights[i] * source[from + 2];
   }
-  target[to] = red;
-  target[to + 1] = green;
-  target[to + 2] = blue;
+  target[to] = red >> PRECISION;
+  target[to + 1] = green >> PRECISION;
+  target[to + 2] = blue >> PRECISION;
 }
 
 /** A small picture in the middle of a black square, as the detector takes it: from -1 to 1. */

@@ -148,12 +148,12 @@ def people(tmp_path_factory) -> list[Path]:
         canvas((400, 300), {}),
         canvas((400, 300), {(20, 130): 160}),
         canvas((301, 500), {(100, 10): 200}),
-        canvas((420, 300), {(10, 20): 200, (290, 10): 120, (300, 180): 90}),
+        canvas((420, 300), {(10, 20): 200, (290, 10): 110, (300, 180): 90}),
         canvas((128, 128), {(0, 0): 128}),
         canvas((96, 211), {(0, 115): 96}),
         canvas((2400, 1600), {(0, 0): 900, (1500, 700): 900}),
         canvas((1000, 333), {(5, 5): 320, (340, 5): 320, (675, 5): 320}),
-        canvas((640, 480), {(320 * x, 240 * y): 230 for x in (0, 1) for y in (0, 1)}),
+        canvas((640, 480), {(320 * x, 240 * y): 225 for x in (0, 1) for y in (0, 1)}),
         canvas((1000, 400), {(620, 10): 385}),
     ]
     folder = tmp_path_factory.mktemp("people")
@@ -211,7 +211,9 @@ RESIZE = """async ([width, height, bytes, toWidth, toHeight]) => {
 @pytest.mark.parametrize(
     "sizes", [(340, 255, 170, 128), (333, 100, 170, 51), (60, 90, 113, 170), (170, 9, 170, 9)]
 )
-def test_the_page_resizes_as_pillow_does(page, sizes):
+def test_the_page_resizes_as_pillow_does(browser, address, sizes):
+    page = browser.new_page()
+    page.goto(address)
     picture = Image.fromarray(
         np.random.default_rng(0).integers(0, 256, (sizes[1], sizes[0], 3), dtype=np.uint8)
     )
@@ -223,6 +225,7 @@ def test_the_page_resizes_as_pillow_does(page, sizes):
 def test_a_model_of_whole_pictures_is_shown_them(page, people):
     page.route("**/about.json", lambda route: route.fulfill(json={**route.fetch().json(), "crop": "whole"}))
     page.reload()
+    expect(page.locator("#threshold")).not_to_be_empty()
     page.locator("input").set_input_files(people[3])
     expect(page.locator("ol .prediction[data-label]")).to_have_count(1)
     expect(page.locator("ol .face")).to_have_count(0)
@@ -236,6 +239,7 @@ def test_the_size_limit_is_the_models(page, tmp_path):
         lambda route: route.fulfill(json={**route.fetch().json(), "max_megapixels": "0.01"}),
     )
     page.reload()
+    expect(page.locator("#threshold")).not_to_be_empty()
     draw(1, 101, 100).save(tmp_path / "large.png")
     draw(1, 100, 100).save(tmp_path / "small.png")
     page.locator("input").set_input_files([tmp_path / "large.png", tmp_path / "small.png"])
