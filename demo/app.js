@@ -64,8 +64,7 @@ function add(files) {
 async function classify(file, item) {
   try {
     const result = await ask(file);
-    const { thumbnail } = result;
-    const canvas = find("canvas", item);
+    const [canvas, { thumbnail }] = [find("canvas", item), result];
     [canvas.width, canvas.height] = [thumbnail.width, thumbnail.height];
     canvas.getContext("2d").drawImage(thumbnail, 0, 0);
     show(result, item);
@@ -97,23 +96,30 @@ function show({ score, faces, width, height }, place) {
   write(find(".label", prediction), label(score));
   find(".score", prediction).value = score;
   find(".score", prediction).textContent = score.toFixed(2);
-  const several = faces.length > 1 ? `the largest of ${faces.length} faces` : "";
-  const none = about.crop === "face" && !faces.length ? "no face: whole picture judged" : "";
-  write(find(".note", prediction), several || none);
+  write(find(".note", prediction), note(faces.length));
+  mark(faces, width, height, place);
+}
 
-  const side = Math.max(width, height); // the picture is shown in the middle of a square
-  const boxes = faces.map((face) => {
+/** Draw the squares about the faces. The picture is shown in the middle of a square. */
+function mark(faces, width, height, place) {
+  const shown = Math.max(width, height);
+  const boxes = faces.map(({ left, top, side, score }) => {
     const [box, name] = ["div", "span"].map((element) => document.createElement(element));
     box.className = "face";
-    box.dataset.label = name.textContent = label(face.score);
-    box.title = face.score.toFixed(2);
-    box.style.setProperty("--left", (face.left + (side - width) / 2) / side);
-    box.style.setProperty("--top", (face.top + (side - height) / 2) / side);
-    box.style.setProperty("--side", face.side / side);
+    box.dataset.label = name.textContent = label(score);
+    box.title = score.toFixed(2);
+    box.style.setProperty("--left", (left + (shown - width) / 2) / shown);
+    box.style.setProperty("--top", (top + (shown - height) / 2) / shown);
+    box.style.setProperty("--side", side / shown);
     box.append(name);
     return box;
   });
   find(".faces", place).replaceChildren(...boxes);
+}
+
+function note(faces) {
+  if (faces > 1) return `the largest of ${faces} faces`;
+  return about.crop === "face" && !faces ? "no face: whole picture judged" : "";
 }
 
 function label(score) {

@@ -62,11 +62,31 @@ def address(project) -> Iterator[str]:
         server.terminate()
 
 
+def faces_at(corners: dict[tuple[int, int], int], size: tuple[int, int]) -> Image.Image:
+    """A picture of blobs of colour and drawn faces, their upper left corners and sides in pixels."""
+    picture = draw(sum(size), *size)
+    for seed, (corner, side) in enumerate(corners.items()):
+        rng = np.random.default_rng(seed + side)
+        label = ("sad", "happy")[seed % 2]
+        face = sample_face(label, rng, min_expression=0.6, roughness=0.2, tightness=0.9, pose=0.4)
+        picture.paste(render(face, side), corner)
+    return picture
+
+
 @pytest.fixture(scope="module")
-def browser():
-    quiet = ("--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream")
+def browser(tmp_path_factory):
+    """Chromium, its camera a film of two faces, the larger one moving in the left half."""
+    film = tmp_path_factory.mktemp("camera") / "film.mjpeg"
+    with film.open("wb") as file:
+        for step in range(10):
+            faces_at({(100 + 10 * step, 120): 220, (390, 180): 150}, (640, 480)).save(
+                file, "JPEG", quality=90
+            )
+    camera = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}")
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
+        yield playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *camera]
+        )
 
 
 @pytest.fixture
@@ -124,37 +144,22 @@ def test_the_page_predicts_as_predict_does(page, pictures, finished):
         assert score == pytest.approx(prediction["score"], abs=1e-3)
 
 
-def canvas(size: tuple[int, int], drawn: dict[tuple[int, int], int]) -> Image.Image:
-    """Blobs of colour, and on them drawn faces: at ``drawn``'s corners, of its sides, in pixels."""
-    picture = draw(sum(size), *size)
-    for seed, (corner, side) in enumerate(drawn.items()):
-        label = ("sad", "happy")[seed % 2]
-        face = sample_face(
-            label,
-            np.random.default_rng(seed + side),
-            min_expression=0.6,
-            roughness=0.2,
-            tightness=0.9,
-            pose=0.4,
-        )
-        picture.paste(render(face, side), corner)
-    return picture
-
-
 @pytest.fixture(scope="module")
 def people(tmp_path_factory) -> list[Path]:
     """Ten pictures with no face, one or several, in the middle and at the edge, large and small."""
     pictures = [
-        canvas((400, 300), {}),
-        canvas((400, 300), {(20, 130): 160}),
-        canvas((301, 500), {(100, 10): 200}),
-        canvas((420, 300), {(10, 20): 200, (290, 10): 110, (300, 180): 90}),
-        canvas((128, 128), {(0, 0): 128}),
-        canvas((96, 211), {(0, 115): 96}),
-        canvas((2400, 1600), {(0, 0): 900, (1500, 700): 900}),
-        canvas((1000, 333), {(5, 5): 320, (340, 5): 320, (675, 5): 320}),
-        canvas((640, 480), {(320 * x, 240 * y): 225 for x in (0, 1) for y in (0, 1)}),
-        canvas((1000, 400), {(620, 10): 385}),
+        faces_at({}, (400, 300)),
+        faces_at({(20, 130): 160}, (400, 300)),
+        faces_at({(100, 10): 200}, (301, 500)),
+        faces_at({(10, 20): 200, (290, 10): 110, (300, 180): 90}, (420, 300)),
+        faces_at({(0, 0): 128}, (128, 128)),
+        faces_at({(0, 115): 96}, (96, 211)),
+        faces_at({(0, 0): 900, (1500, 700): 900}, (2400, 1600)),
+        faces_at({(5, 5): 320, (340, 5): 320, (675, 5): 320}, (1000, 333)),
+        faces_at({(320 * x, 240 * y): 225 for x in (0, 1) for y in (0, 1)}, (640, 480)),
+        faces_at(
+            {(1900, 1200): 800}, (2720, 2024)
+        ),  # of the detector's pixels 170 x 126.5, to be rounded to even
     ]
     folder = tmp_path_factory.mktemp("people")
     paths = [folder / f"{number}.png" for number in range(len(pictures))]
@@ -276,6 +281,9 @@ def test_webcam(page):
     expect(page.get_by_role("alert")).to_contain_text("The browser has no permission to use the camera")
     page.context.grant_permissions(["camera"])
     page.get_by_role("button", name="Use the webcam").click()
+    larger, smaller = (page.locator("#live .face").nth(i) for i in (0, 1))
+    expect(smaller).to_be_visible()
+    assert larger.bounding_box()["x"] > smaller.bounding_box()["x"]  # mirrored
     score = page.locator("#live .score")
     expect(score).to_have_text(re.compile(r"0\.\d\d|1\.00"))
     expect(score).not_to_have_attribute("value", score.get_attribute("value"))  # the camera's picture moves
