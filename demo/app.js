@@ -64,7 +64,8 @@ function add(files) {
 async function classify(file, item) {
   try {
     const result = await ask(file);
-    const [canvas, { thumbnail }] = [find("canvas", item), result];
+    const { thumbnail } = result;
+    const canvas = find("canvas", item);
     [canvas.width, canvas.height] = [thumbnail.width, thumbnail.height];
     canvas.getContext("2d").drawImage(thumbnail, 0, 0);
     show(result, item);
@@ -137,7 +138,7 @@ function summarise() {
   find("[role=status]").textContent = `${happy} happy, ${sad} sad${failed}`;
 }
 
-/** Classify the central square of the webcam's picture, again and again. */
+/** Classify the faces in the central square of the webcam's picture, again and again. */
 async function watch() {
   complain("");
   webcam.disabled = true; // a second click would start a second stream, which nothing would stop
@@ -154,7 +155,9 @@ async function watch() {
       const { videoWidth: width, videoHeight: height } = video;
       const side = Math.min(width, height);
       const middle = await createImageBitmap(video, (width - side) / 2, (height - side) / 2, side, side);
-      show(await ask(middle), live);
+      const result = await ask(middle);
+      result.thumbnail.close(); // many a second, which the garbage collector would free late
+      show(result, live);
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }
   } catch (error) {

@@ -281,9 +281,11 @@ def test_webcam(page):
     expect(page.get_by_role("alert")).to_contain_text("The browser has no permission to use the camera")
     page.context.grant_permissions(["camera"])
     page.get_by_role("button", name="Use the webcam").click()
-    larger, smaller = (page.locator("#live .face").nth(i) for i in (0, 1))
-    expect(smaller).to_be_visible()
-    assert larger.bounding_box()["x"] > smaller.bounding_box()["x"]  # mirrored
+    expect(page.locator("#live .face")).to_have_count(2)
+    larger, smaller = page.locator("#live .face").evaluate_all(
+        "boxes => boxes.map(box => box.getBoundingClientRect().x)"
+    )
+    assert larger > smaller  # mirrored
     score = page.locator("#live .score")
     expect(score).to_have_text(re.compile(r"0\.\d\d|1\.00"))
     expect(score).not_to_have_attribute("value", score.get_attribute("value"))  # the camera's picture moves
