@@ -1,6 +1,6 @@
 // Takes pictures, has worker.js score them, and shows the predictions.
 
-const PAUSE = 250; // milliseconds between two predictions for the webcam
+const PAUSE = 50; // milliseconds between two predictions for the webcam
 
 const find = (selector, within = document) => within.querySelector(selector);
 const [examples, live, results] = [find("#examples"), find("#live"), find("#results")];
@@ -63,11 +63,12 @@ function add(files) {
 
 async function classify(file, item) {
   try {
-    const { score, thumbnail } = await ask(file);
+    const result = await ask(file);
+    const { thumbnail } = result;
     const canvas = find("canvas", item);
     [canvas.width, canvas.height] = [thumbnail.width, thumbnail.height];
     canvas.getContext("2d").drawImage(thumbnail, 0, 0);
-    show(score, item);
+    show(result, item);
   } catch (error) {
     const line = document.createElement("p");
     line.textContent = `${file.name}: ${error.message}`;
@@ -76,10 +77,10 @@ async function classify(file, item) {
   }
 }
 
-/** Ask the worker for the score of a File or ImageBitmap, the probability of happy, and for a thumbnail. */
+/** Ask the worker what it makes of a File or ImageBitmap: see `classify` in worker.js. */
 function ask(picture) {
   const { port1, port2 } = new MessageChannel();
-  worker.postMessage({ picture, maxMegapixels: Number(about.max_megapixels), reply: port2 }, [port2]);
+  worker.postMessage({ picture, about, reply: port2 }, [port2]);
   return new Promise((resolve, reject) => {
     port1.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data));
   });
@@ -89,24 +90,55 @@ function blank() {
   return find("#prediction").content.cloneNode(true);
 }
 
-function show(score, place) {
-  const label = about.classes.split(",")[Number(score >= about.threshold)];
+function show({ score, faces, width, height }, place) {
   const prediction = find(".prediction", place);
   prediction.style.setProperty("--score", score);
-  prediction.dataset.label = label;
-  const text = find(".label", prediction);
-  if (text.textContent !== label) text.textContent = label; // or screen readers would repeat it
+  prediction.dataset.label = label(score);
+  write(find(".label", prediction), label(score));
   find(".score", prediction).value = score;
   find(".score", prediction).textContent = score.toFixed(2);
+  write(find(".note", prediction), note(faces.length));
+  mark(faces, width, height, place);
+}
+
+/** Draw the squares about the faces. The picture is shown in the middle of a square. */
+function mark(faces, width, height, place) {
+  const shown = Math.max(width, height);
+  const boxes = faces.map(({ left, top, side, score }) => {
+    const [box, name] = ["div", "span"].map((element) => document.createElement(element));
+    box.className = "face";
+    box.dataset.label = name.textContent = label(score);
+    box.title = score.toFixed(2);
+    box.style.setProperty("--left", (left + (shown - width) / 2) / shown);
+    box.style.setProperty("--top", (top + (shown - height) / 2) / shown);
+    box.style.setProperty("--side", side / shown);
+    box.append(name);
+    return box;
+  });
+  find(".faces", place).replaceChildren(...boxes);
+}
+
+function note(faces) {
+  if (faces > 1) return `the largest of ${faces} faces`;
+  return about.crop === "face" && !faces ? "no face: whole picture judged" : "";
+}
+
+function label(score) {
+  return about.classes.split(",")[Number(score >= about.threshold)];
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text; // or screen readers would repeat it
 }
 
 function summarise() {
   const count = (selector) => results.querySelectorAll(selector).length;
   const failed = count(".failed") ? `, ${count(".failed")} could not be read` : "";
-  find("[role=status]").textContent = `${count("[data-label=happy]")} happy, ${count("[data-label=sad]")} sad${failed}`;
+  const [happy, sad] = ["happy", "sad"].map((name) => count(`.prediction[data-label=${name}]`));
+  find("[role=status]").textContent = `${happy} happy, ${sad} sad${failed}`;
 }
 
-/** Classify the central square of the webcam's picture, again and again. */
+/** Classify the faces in the central square of the webcam's picture, again and again. */
 async function watch() {
   complain("");
   webcam.disabled = true; // a second click would start a second stream, which nothing would stop
@@ -123,7 +155,9 @@ async function watch() {
       const { videoWidth: width, videoHeight: height } = video;
       const side = Math.min(width, height);
       const middle = await createImageBitmap(video, (width - side) / 2, (height - side) / 2, side, side);
-      show((await ask(middle)).score, live);
+      const result = await ask(middle);
+      result.thumbnail.close(); // many a second, which the garbage collector would free late
+      show(result, live);
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }
   } catch (error) {

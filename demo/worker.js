@@ -1,5 +1,6 @@
-// Decodes and scores pictures off the main thread, so that a large one does not freeze the page.
+// Decodes pictures, finds the faces and scores them off the main thread, so that a large one does not freeze the page.
 
+import { crop, find, square } from "./faces.js";
 import { env, InferenceSession, Tensor } from "./ort.wasm.bundle.min.mjs";
 
 const THUMBNAIL = 320; // pixels, longer side
@@ -11,16 +12,19 @@ session.catch(() => {}); // reported with each picture instead
 
 let last = Promise.resolve();
 
-onmessage = ({ data: { picture, maxMegapixels, reply } }) => {
-  last = last.then(() => classify(picture, maxMegapixels)).then(
+onmessage = ({ data: { picture, about, reply } }) => {
+  last = last.then(() => classify(picture, about)).then(
     (result) => reply.postMessage(result, [result.thumbnail]),
     (error) => reply.postMessage({ error: error.message }),
   );
 };
 
-/** The score of a File or ImageBitmap, the probability of happy, and a thumbnail. */
-async function classify(picture, maxMegapixels) {
-  const bitmap = await decode(picture, maxMegapixels);
+/**
+ * What there is to say of a File or ImageBitmap: its score, which is that of its largest face; the squares about its
+ * faces, in pixels, each with a score, the largest first; its width and height; and a thumbnail.
+ */
+async function classify(picture, about) {
+  const bitmap = await decode(picture, Number(about.max_megapixels));
   const { width, height } = bitmap;
   const scale = Math.min(1, THUMBNAIL / Math.max(width, height));
   const thumbnail = await createImageBitmap(bitmap, {
@@ -28,10 +32,20 @@ async function classify(picture, maxMegapixels) {
     resizeHeight: Math.ceil(height * scale),
     resizeQuality: "high",
   });
-  const pixels = rgb(bitmap);
+  const whole = { data: rgb(bitmap), width, height };
   bitmap.close();
-  const { scores } = await (await session).run({ picture: new Tensor("uint8", pixels, [height, width, 3]) });
-  return { score: scores.data[1], thumbnail };
+  const faces = [];
+  for (const face of about.crop === "face" ? await find(whole) : []) {
+    const view = square(whole, face, Number(about.crop_margin));
+    faces.push({ ...view, score: await score(crop(whole, view)) });
+  }
+  return { score: faces.length ? faces[0].score : await score(whole), faces, width, height, thumbnail };
+}
+
+/** The probability of happy. */
+async function score({ data, width, height }) {
+  const { scores } = await (await session).run({ picture: new Tensor("uint8", data, [height, width, 3]) });
+  return scores.data[1];
 }
 
 /** The upright picture, its colours as stored. */

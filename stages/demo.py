@@ -6,7 +6,7 @@ from pathlib import Path
 import onnxruntime
 
 from happysad import CLASSES
-from happysad.common import params
+from happysad.common import faces, params
 from happysad.common.cli import run
 from happysad.common.errors import UserError
 from happysad.common.files import replacing, write_json
@@ -15,7 +15,7 @@ from happysad.common.tables import read_csv
 PAGE = Path(__file__).resolve().parents[1] / "demo"
 RUNTIME = PAGE / "node_modules/onnxruntime-web/dist"
 FILES = [
-    *(PAGE / name for name in ("index.html", "style.css", "icon.svg", "app.js", "worker.js")),
+    *(PAGE / name for name in ("index.html", "style.css", "icon.svg", "app.js", "worker.js", "faces.js")),
     *(RUNTIME / name for name in ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")),
 ]
 EXAMPLES = 4  # of each class
@@ -30,14 +30,17 @@ def main(root: Path) -> None:
             raise UserError(f"{path} is missing: run `dvc repro`")
     if not RUNTIME.exists():
         raise UserError(f"{RUNTIME} is missing: run `npm ci --prefix demo`")
+    about = onnxruntime.InferenceSession(model).get_modelmeta().custom_metadata_map
+    if "crop" not in about:
+        raise UserError(f"{model} was exported by an older version: run `dvc repro`")
+    detector = [faces.DETECTOR] if about["crop"] == "face" else []
     examples = choose_examples(manifest) if settings.source_is_built_in else []  # photos stay private
     with replacing(root / "demo/site") as site:
-        for file in (*FILES, model):
+        for file in (*FILES, *detector, model):
             shutil.copy(file, site)
         for example in examples:
             (site / "examples" / example).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / example, site / "examples" / example)
-        about = onnxruntime.InferenceSession(model).get_modelmeta().custom_metadata_map
         write_json(site / "about.json", about | {"examples": examples})
 
 

@@ -1,0 +1,165 @@
+// Finds faces as stages/happysad/common/faces.py does: the same detector and the same boxes, to within a pixel.
+// A picture here is { data, width, height }, its data R, G, B, row by row.
+
+import { InferenceSession, Tensor } from "./ort.wasm.bundle.min.mjs";
+
+const SIDE = 256; // pixels, of the detector's square input
+const INNER = 170; // of them, the picture's longer side
+const MIN_SCORE = 0.6;
+const NMS_IOU = 0.3;
+const PRECISION = 22; // bits behind the point of the weights that pictures are resized with
+const REGRESSORS = 16; // for each anchor: the centre, width and height of a box, then landmarks
+
+const ANCHORS = [...anchors(16, 2), ...anchors(8, 6)];
+
+let session; // created when it is first needed, since a model of whole pictures comes without a detector
+
+/** The faces in a picture, the largest first: boxes in whole pixels, which may reach beyond the picture. */
+export async function find(picture) {
+  const { width, height } = picture;
+  const scale = INNER / Math.max(width, height);
+  const [w, h] = [width, height].map((length) => Math.max(1, round(scale * length)));
+  const [x, y] = [w, h].map((length) => Math.floor((SIDE - length) / 2));
+  const boxes = await detect(letterbox(resize(picture, w, h), x, y));
+  const faces = weightedNms(boxes).map((box) => ({
+    left: round(((box.left - x) * width) / w),
+    top: round(((box.top - y) * height) / h),
+    right: round(((box.right - x) * width) / w),
+    bottom: round(((box.bottom - y) * height) / h),
+  }));
+  return faces.sort((a, b) => longer(b) - longer(a) || a.left - b.left || a.top - b.top);
+}
+
+/** The square about a face, its side `margin` times the box's, moved and shrunk to lie in the picture. */
+export function square({ width, height }, face, margin) {
+  const side = Math.min(Math.max(1, round(margin * longer(face))), width, height);
+  const within = (start, length) => Math.min(Math.max(Math.floor(start), 0), length - side);
+  const left = within((face.left + face.right - side) / 2, width);
+  const top = within((face.top + face.bottom - side) / 2, height);
+  return { left, top, side };
+}
+
+/** The part of a picture that lies in a square. */
+export function crop({ data, width }, { left, top, side }) {
+  const part = new Uint8Array(side * side * 3);
+  for (let row = 0; row < side; row++) {
+    const from = ((top + row) * width + left) * 3;
+    part.set(data.subarray(from, from + side * 3), row * side * 3);
+  }
+  return { data: part, width: side, height: side };
+}
+
+/** Pillow's BILINEAR, byte for byte: a triangle filter, wider where it shrinks, in fixed point, the width first. */
+export function resize({ data, width, height }, toWidth, toHeight) {
+  const narrow = new Uint8Array(toWidth * height * 3);
+  const columns = filters(width, toWidth);
+  for (let y = 0; y < height; y++) {
+    for (const [x, { first, weights }] of columns.entries()) {
+      blend(data, (y * width + first) * 3, 3, weights, narrow, (y * toWidth + x) * 3);
+    }
+  }
+  const small = new Uint8Array(toWidth * toHeight * 3);
+  for (const [y, { first, weights }] of filters(height, toHeight).entries()) {
+    for (let x = 0; x < toWidth; x++) {
+      blend(narrow, (first * toWidth + x) * 3, toWidth * 3, weights, small, (y * toWidth + x) * 3);
+    }
+  }
+  return { data: small, width: toWidth, height: toHeight };
+}
+
+/** For each pixel of a row that is resized: the first pixel that it is made from, and the weights from there on. */
+function filters(length, toLength) {
+  const scale = length / toLength;
+  const support = Math.max(1, scale);
+  return Array.from({ length: toLength }, (_, i) => {
+    const centre = (i + 0.5) * scale;
+    const first = Math.max(0, Math.floor(centre - support + 0.5));
+    const end = Math.min(length, Math.floor(centre + support + 0.5));
+    const weights = Float64Array.from({ length: end - first }, (_, j) =>
+      Math.max(0, 1 - Math.abs(first + j - centre + 0.5) / support),
+    );
+    const sum = weights.reduce((a, b) => a + b);
+    return { first, weights: weights.map((weight) => Math.round((weight / sum) * 2 ** PRECISION)) };
+  });
+}
+
+/** Set one pixel to the weighted mean of pixels that are `step` bytes apart. */
+function blend(source, from, step, weights, target, to) {
+  let red = 2 ** (PRECISION - 1); // a half, since the shift rounds down
+  let [green, blue] = [red, red];
+  for (let i = 0; i < weights.length; i++, from += step) {
+    red += weights[i] * source[from];
+    green += weights[i] * source[from + 1];
+    blue += weights[i] * source[from + 2];
+  }
+  target[to] = red >> PRECISION;
+  target[to + 1] = green >> PRECISION;
+  target[to + 2] = blue >> PRECISION;
+}
+
+/** A small picture in the middle of a black square, as the detector takes it: from -1 to 1. */
+function letterbox({ data, width, height }, left, top) {
+  const input = new Float32Array(SIDE * SIDE * 3).fill(-1);
+  for (let i = 0, row = 0; row < height; row++) {
+    let to = ((top + row) * SIDE + left) * 3;
+    for (let column = 0; column < width * 3; column++) input[to++] = data[i++] / 127.5 - 1;
+  }
+  return new Tensor("float32", input, [1, SIDE, SIDE, 3]);
+}
+
+/** The likely boxes, in pixels of the letterbox, and their scores, before suppression. */
+async function detect(input) {
+  session ??= InferenceSession.create(new URL("face_detector.onnx", import.meta.url).href);
+  const { regressors, classificators } = await (await session).run({ input });
+  const boxes = [];
+  for (const [i, centre] of ANCHORS.entries()) {
+    const score = 1 / (1 + Math.exp(-classificators.data[i]));
+    if (score < MIN_SCORE) continue;
+    const [dx, dy, width, height] = regressors.data.subarray(i * REGRESSORS);
+    const [x, y] = [centre.x + dx, centre.y + dy];
+    boxes.push({ left: x - width / 2, top: y - height / 2, right: x + width / 2, bottom: y + height / 2, score });
+  }
+  return boxes;
+}
+
+/** One box a face, the mean of those that overlap, weighted by score. */
+function weightedNms(boxes) {
+  const faces = [];
+  let rest = boxes.sort((a, b) => b.score - a.score);
+  while (rest.length) {
+    const overlaps = (box) => iou(rest[0], box) > NMS_IOU;
+    const same = rest.filter(overlaps);
+    const total = same.reduce((sum, box) => sum + box.score, 0);
+    const mean = (key) => same.reduce((sum, box) => sum + box.score * box[key], 0) / total;
+    faces.push({ left: mean("left"), top: mean("top"), right: mean("right"), bottom: mean("bottom") });
+    rest = rest.filter((box) => !overlaps(box));
+  }
+  return faces;
+}
+
+/** Intersection over union. */
+function iou(a, b) {
+  const width = Math.max(0, Math.min(a.right, b.right) - Math.max(a.left, b.left));
+  const height = Math.max(0, Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top));
+  const area = (box) => (box.right - box.left) * (box.bottom - box.top);
+  return (width * height) / (area(a) + area(b) - width * height);
+}
+
+/** The centres of a grid of `cells` x `cells`, each `boxes` times. */
+function anchors(cells, boxes) {
+  return Array.from({ length: cells * cells * boxes }, (_, i) => {
+    const cell = Math.floor(i / boxes);
+    const at = (index) => ((index + 0.5) * SIDE) / cells;
+    return { x: at(cell % cells), y: at(Math.floor(cell / cells)) };
+  });
+}
+
+function longer({ left, top, right, bottom }) {
+  return Math.max(right - left, bottom - top);
+}
+
+/** Python's round(): a half goes to the even neighbour. */
+function round(x) {
+  const up = Math.round(x);
+  return up - x === 0.5 && up % 2 ? up - 1 : up;
+}
