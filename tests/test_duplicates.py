@@ -132,7 +132,7 @@ def test_order_changes_nothing(order):
     expected = {(frozenset(pair[:2]), pair.similarity) for pair in found}
     assert {(frozenset((order[i], order[j])), s) for i, j, s in shuffled} == expected
 
-    groups, mixed = group(SAMPLE, found), group(SAMPLE[order], shuffled)
+    groups, mixed = group(found, SAMPLE), group(shuffled, SAMPLE[order])
     assert partition(groups, range(len(order))) == partition(mixed, order)
 
 
@@ -148,7 +148,7 @@ def test_blocks_of_rows_join_without_a_seam(monkeypatch):
 
 def test_groups_hold_all_copies_of_a_picture():
     pictures = thumbnails([change(scene(k)) for k in range(10) for change in CHANGES.values()])
-    groups = group(pictures, find(pictures))
+    groups = group(find(pictures), pictures)
     assert (groups.reshape(10, -1) == groups[:: len(CHANGES), None]).mean() > 0.97
     assert len(set(groups[:: len(CHANGES)])) == 10
 
@@ -159,13 +159,13 @@ def test_a_chain_of_small_changes_does_not_tie_strangers():
     pictures = thumbnails(chain)
     found = find(pictures)
     assert {(k, k + 1) for k in range(30)} <= {pair[:2] for pair in found}
-    groups = group(pictures, found)
+    groups = group(found, pictures)
     assert groups[0] != groups[-1]
     assert groups[0] == groups[1] and groups[-2] == groups[-1]
 
 
 def test_groups_are_numbered_from_zero():
-    assert sorted(group(SAMPLE[::6], [])) == list(range(len(SAMPLE[::6])))
+    assert sorted(group([], SAMPLE[::6])) == list(range(len(SAMPLE[::6])))
 
 
 @settings(max_examples=20, deadline=None)

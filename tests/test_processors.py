@@ -19,7 +19,7 @@ pictures += [Image.fromarray(np.uint8(across * step % 128)).convert("RGB") for s
 thumbnails = np.stack([duplicates.thumbnail(picture) for picture in pictures])
 pairs = duplicates.find(thumbnails)
 print(pairs)
-print(duplicates.group(thumbnails, pairs).tolist())
+print(duplicates.group(pairs, thumbnails).tolist())
 print([duplicates.perceptual_hash(thumbnail) for thumbnail in thumbnails])
 print([quality.scores(picture, 64) for picture in pictures])
 """

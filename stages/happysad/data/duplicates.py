@@ -55,12 +55,19 @@ def perceptual_hash(thumbnail: np.ndarray) -> str:
 
 
 @threadpool_limits.wrap(limits=1)  # for products this small, more threads only wait for one another
-def find(thumbnails: np.ndarray) -> list[Pair]:
-    """Near-duplicate pairs among (n, 32, 32) uint8 thumbnails, sorted, first < second.
+def find(*views: np.ndarray) -> list[Pair]:
+    """Near-duplicate pairs among n pictures, sorted, first < second.
 
-    Of identical thumbnails, the first is paired with each of the others and stands for them in all other
-    pairs. Apart from that the pairs do not depend on the order of the pictures.
+    Each of ``views`` holds a (32, 32) uint8 thumbnail of every picture, (n, 32, 32): of the whole pictures, say,
+    and of their faces. A pair is alike in at least one view, and ``similarity`` is that of the most similar.
+    Of thumbnails identical in a view, the first is paired with each of the others and stands for them in all
+    other pairs. Apart from that the pairs do not depend on the order of the pictures.
     """
+    pairs = sorted(pair for thumbnails in views for pair in _find(thumbnails))
+    return list({pair[:2]: pair for pair in pairs}.values())  # of equal ends, the last is the most similar
+
+
+def _find(thumbnails: np.ndarray) -> list[Pair]:
     flat = thumbnails.reshape(len(thumbnails), -1)
     distinct, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
     distinct = distinct.reshape(-1, SIDE, SIDE)
@@ -70,16 +77,17 @@ def find(thumbnails: np.ndarray) -> list[Pair]:
         for i, j, s in zip(first[a], first[b], similarity(distinct[a], other), strict=True):
             if s >= CONFIRMED:
                 pairs.append(Pair(int(min(i, j)), int(max(i, j)), float(s)))
-    return sorted(pairs)
+    return pairs
 
 
-def group(thumbnails: np.ndarray, pairs: list[Pair]) -> np.ndarray:
-    """Group number (n,) of each picture: pairs are followed transitively, within a bound.
+def group(pairs: list[Pair], *views: np.ndarray) -> np.ndarray:
+    """Group number (n,) of each picture of ``views``, as in ``find``: pairs are followed transitively, within a bound.
 
     The representative of a group is its member of most pairs. A pair joins two groups only where every
-    member resembles the representative of the whole, so that a chain of small changes cannot tie
-    strangers together. A pair with its pictures in two groups is one that this bound cut.
+    member resembles the representative of the whole in one of the views, so that a chain of small changes cannot
+    tie strangers together. A pair with its pictures in two groups is one that this bound cut.
     """
+    thumbnails = np.stack(views, axis=1)
     degree = np.bincount([i for pair in pairs for i in pair[:2]], minlength=len(thumbnails))
     linked = {ends for i, j, _ in pairs for ends in ((i, j), (j, i))}
     groups = {i: [i] for i in range(len(thumbnails))}  # representative: members
@@ -104,7 +112,8 @@ def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _resembles(a: np.ndarray, b: np.ndarray) -> bool:
-    return similarity(np.stack([a, a[:, ::-1]]), np.stack([b, b])).max() >= RESEMBLES
+    """Whether a picture (views, 32, 32) is like another, or its mirror image, in one of the views."""
+    return similarity(np.concatenate([a, a[:, :, ::-1]]), np.concatenate([b, b])).max() >= RESEMBLES
 
 
 def _candidates(thumbnails: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
