@@ -28,6 +28,10 @@ SECONDS, MEMORY = 5, 2**30
 
 def main(root: Path) -> None:
     params = load(root)
+    if params.prepare.crop == "whole" and (
+        needless := {"no_face", "several_faces"} & {*params.quality.reject}
+    ):
+        raise UserError(f"params.yaml: quality.reject: {min(needless)} needs prepare.crop: face")
     source = root / params.source
     pictures = find_files(root, params.source)
     before = stamps(pictures, source)

@@ -164,6 +164,30 @@ def test_a_chain_of_small_changes_does_not_tie_strangers():
     assert groups[0] == groups[1] and groups[-2] == groups[-1]
 
 
+def test_copies_by_one_of_two_views():
+    """Pictures 0 and 1 share the first view, 1 and 2 the second, and 3 shares neither."""
+    first = thumbnails([scene(0), jpeg(scene(0)), scene(2), scene(3)])
+    second = thumbnails([scene(4), scene(5), jpeg(scene(5)), scene(6)])
+    found = find(first, second)
+    assert [pair[:2] for pair in found] == [(0, 1), (1, 2)]
+    assert list(group(found, first, second)) == [0, 0, 0, 1]
+    assert [pair[:2] for pair in find(first, first)] == [(0, 1)]
+
+
+def test_a_pair_has_the_similarity_of_its_most_similar_view():
+    a, b = thumbnails([scene(0), jpeg(scene(0), 50)]), thumbnails([scene(1), jpeg(scene(1), 95)])
+    assert find(a)[0].similarity < find(b)[0].similarity
+    assert find(a, b) == find(b, a) == find(b)
+
+
+def test_a_member_of_a_group_resembles_its_representative_in_any_view():
+    whole = thumbnails([scene(0), scene(1), scene(2)])
+    shown = thumbnails([scene(3), jpeg(scene(3)), jpeg(scene(3), 50)])
+    pairs = [pair for pair in find(shown) if pair[:2] != (0, 2)]
+    assert len(pairs) == 2
+    assert list(group(pairs, whole, shown)) == [0, 0, 0]
+
+
 def test_groups_are_numbered_from_zero():
     assert sorted(group([], SAMPLE[::6])) == list(range(len(SAMPLE[::6])))
 

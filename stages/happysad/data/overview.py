@@ -54,7 +54,7 @@ def write(
 
     if params.crop == "face":
         flagged = [p for p in pictures if p.status == "kept" and len(p.faces) != 1]
-        shown = sorted(sorted(flagged, key=lambda p: p.id)[:MOST], key=lambda p: p.flags)
+        shown = sorted(sorted(flagged, key=lambda p: p.id)[:MOST], key=lambda p: len(p.faces))
         title = (
             f"no face or several: {len(shown)} of {len(flagged)}. The model is shown what is framed, or all"
         )
