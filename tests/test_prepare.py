@@ -15,10 +15,11 @@ import dask
 import numpy as np
 import pytest
 from conftest import PROJECT, draw, draw_folder, make_project
-from PIL import Image
+from PIL import Image, ImageColor
 
 import prepare
 from happysad.common import faces, images
+from happysad.common.colours import ORANGE
 from happysad.common.errors import UserError
 from happysad.common.files import read_json
 from happysad.common.params import load
@@ -245,6 +246,9 @@ def test_one_face_in_two_pictures_is_a_copy(project):
     make_project(project, source="photos", prepare=FACES)
     row = run(project)["happy/left.png"]
     assert (row["reason"], row["detail"]) == ("near_duplicate", "of happy/right.png")
+    page = np.asarray(Image.open(project / "metrics/plots/data/near_duplicates.jpg"), int)
+    framed = np.abs(page - ImageColor.getrgb(ORANGE)).max(axis=2) < 40
+    assert framed.sum() > 2 * 4 * 40  # a frame in each picture
 
 
 def test_quality_is_that_of_what_the_model_is_shown(project):

@@ -1,8 +1,9 @@
 """Near-duplicates: which pictures are copies of one another, as pairs and as groups.
 
 A copy may be recompressed, resized, cropped by up to 8% on each side, brighter, darker, of another
-contrast, grey or mirrored. Everything works on the low DCT coefficients of grey 32 × 32 thumbnails, in
-three tests of rising cost, each applied to the pairs that passed the one before:
+contrast, grey or mirrored. Pictures may be compared in several views, such as the whole picture and its largest
+face: copies cropped by far more than 8% still show the same face. Everything works on the low DCT coefficients of
+grey 32 × 32 thumbnails, in three tests of rising cost, each applied to the pairs that passed the one before:
 
 1. correlation, of all pairs, as blocks of a matrix product. Mirroring negates the odd columns of a
    DCT, so the even part plus or minus the odd part compares with a picture or with its mirror image;
@@ -58,10 +59,10 @@ def perceptual_hash(thumbnail: np.ndarray) -> str:
 def find(*views: np.ndarray) -> list[Pair]:
     """Near-duplicate pairs among n pictures, sorted, first < second.
 
-    Each of ``views`` holds a (32, 32) uint8 thumbnail of every picture, (n, 32, 32): of the whole pictures, say,
-    and of their faces. A pair is alike in at least one view, and ``similarity`` is that of the most similar.
-    Of thumbnails identical in a view, the first is paired with each of the others and stands for them in all
-    other pairs. Apart from that the pairs do not depend on the order of the pictures.
+    Each of ``views``, (n, 32, 32) uint8, holds a thumbnail of every picture. The pictures of a pair are alike in at
+    least one view, and their similarity is that of the view in which they are most alike. Of thumbnails identical
+    in a view, the first is paired with each of the others and stands for them in all other pairs. Apart from
+    that the pairs do not depend on the order of the pictures.
     """
     pairs = sorted(pair for thumbnails in views for pair in _find(thumbnails))
     return list({pair[:2]: pair for pair in pairs}.values())  # of equal ends, the last is the most similar
