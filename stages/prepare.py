@@ -11,13 +11,13 @@ import pandas as pd
 from PIL import Image
 
 from happysad import CLASSES
-from happysad.common import images
+from happysad.common import faces, images
 from happysad.common.cli import run
 from happysad.common.errors import UserError
 from happysad.common.files import all_or_nothing, replacing, write_json
 from happysad.common.parallel import GivenUp, Limit, map_items
 from happysad.common.params import QUALITIES, Params, Prepare, load
-from happysad.common.tables import write_csv
+from happysad.common.tables import FACE, write_csv
 from happysad.data import duplicates, overview, quality
 from happysad.data.manifest import Picture, correct, find_files
 from happysad.data.splits import SPLITS, assign, position
@@ -28,6 +28,10 @@ SECONDS, MEMORY = 5, 2**30
 
 def main(root: Path) -> None:
     params = load(root)
+    if params.prepare.crop == "whole" and (
+        needless := {"no_face", "several_faces"} & {*params.quality.reject}
+    ):
+        raise UserError(f"params.yaml: quality.reject: {min(needless)} needs prepare.crop: face")
     source = root / params.source
     pictures = find_files(root, params.source)
     before = stamps(pictures, source)
@@ -69,7 +73,7 @@ def stamps(pictures: list[Picture], source: Path) -> list[tuple]:
 def decode_all(
     pictures: list[Picture], source: Path, folder: Path, params: Params
 ) -> tuple[list[Picture], np.ndarray]:
-    """Fill in ``pictures``; return the usable ones and their thumbnails, (n, height, width) uint8."""
+    """Fill in ``pictures``; return the usable ones and their thumbnails, as ``decode`` does, stacked."""
     work = partial(decode, source=source, folder=folder, params=params)
     scale = max(1, params.prepare.max_megapixels / 64)
     limit = Limit(SECONDS * scale, MEMORY * scale)
@@ -86,18 +90,29 @@ def decode_all(
 
 
 def decode(picture: Picture, source: Path, folder: Path, params: Params) -> tuple[Picture, np.ndarray | None]:
-    """Fill in ``picture`` and write ``folder``/<id>.png; return it with its thumbnail, or None for a rejected file."""
+    """Fill in ``picture`` and write ``folder``/<id>.png; return it with its thumbnails, or None for a rejected file.
+
+    The thumbnails are uint8 (views, height, width): of the whole picture and, with crop: face, of what the
+    model is shown.
+    """
     prepare = params.prepare
     try:
         image, picture.format = images.read(source / picture.path, prepare.max_megapixels)
         picture.width, picture.height = image.size
-        thumbnail = duplicates.thumbnail(image)
-        picture.quality = quality.scores(image, prepare.image_size)
+        shown, found = faces.view(image, prepare.crop, prepare.crop_margin)
+        picture.quality = quality.scores(shown, prepare.image_size)
         flags = quality.flags(picture.quality, params.quality)
+        thumbnails = [duplicates.thumbnail(image)]
+        if prepare.crop == "face":
+            picture.faces = found
+            if len(found) != 1:
+                flags.append("several_faces" if found else "no_face")
+            thumbnails.append(duplicates.thumbnail(shown))
         picture.flags = " ".join(flags)
-        if min(image.size) < prepare.min_side:
-            raise images.Unusable("too_small", f"less than {prepare.min_side} pixels wide or high")
-        if quality.standard_deviation(thumbnail) < prepare.min_contrast:
+        if min(shown.size) < prepare.min_side:
+            what = "the face is " if found else ""
+            raise images.Unusable("too_small", f"{what}less than {prepare.min_side} pixels wide or high")
+        if quality.standard_deviation(thumbnails[0]) < prepare.min_contrast:
             raise images.Unusable("blank", "one flat colour")
         for flag in flags:
             if flag in params.quality.reject:
@@ -110,10 +125,10 @@ def decode(picture: Picture, source: Path, folder: Path, params: Params) -> tupl
     digest = hashlib.sha256(image.tobytes())
     digest.update(repr(image.size).encode())
     picture.id = digest.hexdigest()[:16]
-    picture.position = position(duplicates.perceptual_hash(thumbnail), prepare.seed)
-    pixels = Image.fromarray(images.squash(image, prepare.image_size))
+    picture.position = position(duplicates.perceptual_hash(thumbnails[0]), prepare.seed)
+    pixels = Image.fromarray(images.squash(shown, prepare.image_size))
     pixels.save(folder / f"{picture.id}.png", compress_level=1)  # level 6 is 3 times slower, 10% smaller
-    return picture, thumbnail
+    return picture, np.stack(thumbnails)
 
 
 # Group, choose, split
@@ -121,9 +136,10 @@ def group_duplicates(
     pictures: list[Picture], thumbnails: np.ndarray
 ) -> tuple[list[list[Picture]], list[tuple[Picture, Picture, float]]]:
     """The groups of near-duplicates in the order of ``pictures``, and the pairs with their similarity."""
-    pairs = duplicates.find(thumbnails)
+    views = thumbnails.swapaxes(0, 1)
+    pairs = duplicates.find(*views)
     groups = {}
-    for picture, number in zip(pictures, duplicates.group(thumbnails, pairs), strict=True):
+    for picture, number in zip(pictures, duplicates.group(pairs, *views), strict=True):
         groups.setdefault(number, []).append(picture)
     for members in groups.values():
         lowest = min(p.id for p in members)
@@ -163,11 +179,12 @@ def check_splits(pictures: list[Picture], source: str) -> None:
 
 # Results
 def row(picture: Picture) -> dict:
-    """The picture's row in the manifest: its scores as columns, empty if it could not be read."""
-    scores = {name: picture.quality.get(name, "") for name in QUALITIES}
-    return {
-        name: value for name, value in vars(picture).items() if name not in ("quality", "position")
-    } | scores
+    """The picture's row in the manifest: its largest face and its scores as columns, empty if it has none."""
+    largest = picture.faces[0] if picture.faces else [""] * len(FACE)
+    columns = {name: value for name, value in vars(picture).items() if name not in ("quality", "position")}
+    columns["faces"] = "" if picture.faces is None else len(picture.faces)
+    columns |= dict(zip(FACE, largest, strict=True))
+    return columns | {name: picture.quality.get(name, "") for name in QUALITIES}
 
 
 def store(pictures: list[Picture], folder: Path) -> None:

@@ -132,7 +132,7 @@ def test_order_changes_nothing(order):
     expected = {(frozenset(pair[:2]), pair.similarity) for pair in found}
     assert {(frozenset((order[i], order[j])), s) for i, j, s in shuffled} == expected
 
-    groups, mixed = group(SAMPLE, found), group(SAMPLE[order], shuffled)
+    groups, mixed = group(found, SAMPLE), group(shuffled, SAMPLE[order])
     assert partition(groups, range(len(order))) == partition(mixed, order)
 
 
@@ -148,7 +148,7 @@ def test_blocks_of_rows_join_without_a_seam(monkeypatch):
 
 def test_groups_hold_all_copies_of_a_picture():
     pictures = thumbnails([change(scene(k)) for k in range(10) for change in CHANGES.values()])
-    groups = group(pictures, find(pictures))
+    groups = group(find(pictures), pictures)
     assert (groups.reshape(10, -1) == groups[:: len(CHANGES), None]).mean() > 0.97
     assert len(set(groups[:: len(CHANGES)])) == 10
 
@@ -159,13 +159,38 @@ def test_a_chain_of_small_changes_does_not_tie_strangers():
     pictures = thumbnails(chain)
     found = find(pictures)
     assert {(k, k + 1) for k in range(30)} <= {pair[:2] for pair in found}
-    groups = group(pictures, found)
+    groups = group(found, pictures)
     assert groups[0] != groups[-1]
     assert groups[0] == groups[1] and groups[-2] == groups[-1]
 
 
+def test_copies_by_one_of_two_views():
+    """Pictures 0 and 1 share the first view, 1 and 2 the second, and 3 shares neither."""
+    first = thumbnails([scene(0), jpeg(scene(0)), scene(2), scene(3)])
+    second = thumbnails([scene(4), scene(5), jpeg(scene(5)), scene(6)])
+    found = find(first, second)
+    assert [pair[:2] for pair in found] == [(0, 1), (1, 2)]
+    assert list(group(found, first, second)) == [0, 0, 0, 1]
+    assert [pair[:2] for pair in find(first, first)] == [(0, 1)]
+
+
+def test_a_pair_has_the_similarity_of_its_most_similar_view():
+    a, b = thumbnails([scene(0), jpeg(scene(0), 50)]), thumbnails([scene(1), jpeg(scene(1), 95)])
+    assert find(a)[0].similarity < find(b)[0].similarity
+    assert find(a, b) == find(b, a) == find(b)
+
+
+def test_a_member_of_a_group_resembles_its_representative_in_any_view():
+    whole = thumbnails([scene(k) for k in range(4)])
+    shown = thumbnails([jpeg(scene(9), quality) for quality in (95, 80, 65, 50)])
+    chain = [pair for pair in find(shown) if pair.second - pair.first == 1]
+    assert len(chain) == 3
+    assert list(group(chain, whole, shown)) == [0, 0, 0, 0]
+    assert len(set(group(chain, whole))) > 1
+
+
 def test_groups_are_numbered_from_zero():
-    assert sorted(group(SAMPLE[::6], [])) == list(range(len(SAMPLE[::6])))
+    assert sorted(group([], SAMPLE[::6])) == list(range(len(SAMPLE[::6])))
 
 
 @settings(max_examples=20, deadline=None)

@@ -15,16 +15,21 @@ import dask
 import numpy as np
 import pytest
 from conftest import PROJECT, draw, draw_folder, make_project
-from PIL import Image
+from PIL import Image, ImageColor
 
 import prepare
+from happysad.common import faces, images
+from happysad.common.colours import ORANGE
 from happysad.common.errors import UserError
 from happysad.common.files import read_json
 from happysad.common.params import load
 from happysad.common.tables import read_csv
 from happysad.data.manifest import Picture, find_files
+from happysad.drawing.render import render
+from happysad.drawing.sampling import sample_face
 
-SHARES = {"test_fraction": 0.25, "validation_fraction": 0.25, "image_size": 32}
+SHARES = {"test_fraction": 0.25, "validation_fraction": 0.25, "image_size": 32, "crop": "whole"}
+FACES = {**SHARES, "crop": "face"}
 
 
 @pytest.fixture
@@ -190,6 +195,77 @@ def test_quality(project):
     assert rows["happy/wide.png"]["status"] == "kept"
 
 
+def portrait(seed: int, size: tuple[int, int], corner: tuple[int, int], pixels: int = 96) -> Image.Image:
+    """A drawn face of ``pixels`` with its surroundings at ``corner`` of a picture unlike that of any other ``size``."""
+    picture = draw(size[0] * size[1], *size).point(lambda level: level // 4)
+    rng = np.random.default_rng(seed)
+    face = sample_face("happy", rng, min_expression=0.6, roughness=0.2, tightness=0.9, pose=0.4)
+    picture.paste(render(face, pixels), corner)
+    return picture
+
+
+def test_the_model_is_shown_the_largest_face(project):
+    happy = project / "photos/happy"
+    portrait(1, (300, 200), (40, 30)).save(happy / "one.png")
+    two = portrait(2, (360, 200), (20, 20))
+    two.paste(portrait(3, (64, 64), (0, 0), 64), (220, 60))
+    two.save(happy / "two.png")
+    portrait(4, (80, 60), (10, 10), 20).save(happy / "far.png")
+    make_project(project, source="photos", prepare=FACES)
+    rows = run(project)
+
+    one, two, far, none = (rows[f"happy/{name}"] for name in ("one.png", "two.png", "far.png", "1.jpg"))
+    assert [row["faces"] for row in (one, two, far, none)] == [1, 2, 1, 0]
+    assert [row["flags"] for row in (one, two, none)] == ["", "several_faces", "no_face"]
+    assert (far["reason"], far["detail"]) == ("too_small", "the face is less than 16 pixels wide or high")
+    assert np.isnan([none["face_left"], none["face_score"]]).all()
+    for name, row in (("one.png", one), ("two.png", two), ("1.jpg", none)):
+        shown, found = faces.view(Image.open(happy / name), "face", 1.1)
+        if found:
+            assert list(found[0]) == [row[f"face_{name}"] for name in faces.Face._fields]
+        stored = Image.open(project / f"data/prepared/{row['split']}/happy/{row['id']}.png")
+        assert np.array_equal(stored, images.squash(shown, 32))
+    flagged = read_json(project / "metrics/data.json")["flagged"]
+    assert flagged["several_faces"] == 1
+    assert flagged["no_face"] >= 40
+    assert (project / "metrics/plots/data/faces.jpg").exists()
+
+    make_project(project, source="photos", prepare=FACES, quality={"reject": ["several_faces"]})
+    assert run(project)["happy/two.png"]["reason"] == "several_faces"
+    make_project(project, source="photos", prepare=SHARES)
+    rows = run(project)
+    assert rows["happy/far.png"]["status"] == "kept"
+    assert rows["happy/two.png"]["flags"] == ""
+    assert np.isnan(rows["happy/two.png"]["faces"])
+
+
+def test_one_face_in_two_pictures_is_a_copy(project):
+    portrait(1, (300, 200), (150, 80)).save(project / "photos/happy/right.png")
+    portrait(1, (200, 240), (20, 30)).save(project / "photos/happy/left.png")
+    assert run(project)["happy/left.png"]["status"] == "kept"
+    make_project(project, source="photos", prepare=FACES)
+    row = run(project)["happy/left.png"]
+    assert (row["reason"], row["detail"]) == ("near_duplicate", "of happy/right.png")
+    page = np.asarray(Image.open(project / "metrics/plots/data/near_duplicates.jpg"), int)
+    framed = np.abs(page - ImageColor.getrgb(ORANGE)).max(axis=2) < 40
+    assert framed.sum() > 2 * 4 * 40  # a frame in each picture
+
+
+def test_quality_is_that_of_what_the_model_is_shown(project):
+    portrait(1, (400, 100), (300, 2)).save(project / "photos/happy/a.png")
+    assert "odd_aspect_ratio" in run(project)["happy/a.png"]["flags"]
+    make_project(project, source="photos", prepare=FACES)
+    row = run(project)["happy/a.png"]
+    assert row["flags"] == ""
+    assert row["odd_aspect_ratio"] == 1
+
+
+def test_rejecting_by_faces_that_are_not_looked_for(project):
+    make_project(project, source="photos", prepare=SHARES, quality={"reject": ["no_face"]})
+    with pytest.raises(UserError, match=r"quality\.reject: no_face needs prepare\.crop: face"):
+        prepare.main(project)
+
+
 def test_a_killed_run_leaves_nothing_half_made(project):
     script = PROJECT / "stages/prepare.py"
     for seed in range(500, 700):
@@ -207,7 +283,7 @@ def test_a_killed_run_leaves_nothing_half_made(project):
 
 def test_a_dask_cluster_gives_the_same_though_a_worker_dies(project):
     """A real scheduler and two worker processes, one of which is killed while it works."""
-    for seed in range(500, 900):
+    for seed in range(500, 700):
         draw(seed, 300, 200).save(project / f"photos/happy/{seed}.jpg")
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "stages"), "OMP_NUM_THREADS": "1"}
     command_line = Path(sys.executable).with_name("dask")
@@ -227,7 +303,7 @@ def test_a_dask_cluster_gives_the_same_though_a_worker_dies(project):
             time.sleep(0.05)
         workers = [start("worker", "--nthreads", "1", "--no-dashboard", "--no-nanny") for _ in range(2)]
         address = read_json(scheduler_file)["address"]
-        make_project(project, source="photos", prepare={**SHARES, "scheduler": address})
+        make_project(project, source="photos", prepare={**FACES, "scheduler": address})
         threading.Thread(target=kill_at_work, args=(workers[0], project)).start()
         prepare.main(project)
         assert workers[0].wait(10) == -signal.SIGKILL
@@ -237,7 +313,7 @@ def test_a_dask_cluster_gives_the_same_though_a_worker_dies(project):
             process.kill()
             process.wait()
     found = {f: d for f, (d, _) in snapshot(project / "data/prepared").items()}
-    make_project(project, source="photos", prepare=SHARES)
+    make_project(project, source="photos", prepare=FACES)
     prepare.main(project)
     assert {f: d for f, (d, _) in snapshot(project / "data/prepared").items()} == found
 

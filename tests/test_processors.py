@@ -1,11 +1,15 @@
 """What prepare decides does not depend on the processor."""
 
 from conftest import on_each_processor
+from test_faces import drawn
 
 DECIDE = """
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
+from happysad.common import faces
 from happysad.data import duplicates, quality
 
 rng = np.random.default_rng(1)
@@ -19,15 +23,20 @@ pictures += [Image.fromarray(np.uint8(across * step % 128)).convert("RGB") for s
 thumbnails = np.stack([duplicates.thumbnail(picture) for picture in pictures])
 pairs = duplicates.find(thumbnails)
 print(pairs)
-print(duplicates.group(thumbnails, pairs).tolist())
+print(duplicates.group(pairs, thumbnails).tolist())
 print([duplicates.perceptual_hash(thumbnail) for thumbnail in thumbnails])
 print([quality.scores(picture, 64) for picture in pictures])
+print([faces.find(Image.open(file)) for file in sorted(Path(FOLDER).iterdir())])
 """
 
 
-def test_same_decisions_on_every_processor():
-    decisions = [output.splitlines() for output in on_each_processor(DECIDE)]
-    pairs, _, hashes, scores = decisions[0]
+def test_same_decisions_on_every_processor(tmp_path):
+    for seed in range(20):
+        drawn(seed, size=100 + 40 * seed)[0].save(tmp_path / f"{seed}.png")
+    script = f"FOLDER = {str(tmp_path)!r}\n{DECIDE}"
+    decisions = [output.splitlines() for output in on_each_processor(script)]
+    pairs, _, hashes, scores, boxes = decisions[0]
     assert pairs.count(b"Pair(") >= 80
     assert hashes.count(b",") == scores.count(b"{") - 1 == 138
+    assert boxes.count(b"Face(") == 20
     assert all(decision == decisions[0] for decision in decisions)

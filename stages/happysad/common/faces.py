@@ -69,10 +69,16 @@ def view(picture: Image.Image, crop: str, margin: float) -> tuple[Image.Image, l
 
 def square(picture: Image.Image, face: Face, margin: float) -> Image.Image:
     """The square about ``face``, its side ``margin`` times the box's, moved and shrunk to lie in the picture."""
-    side = min(max(1, round(margin * face.side)), *picture.size)
-    left = min(max((face.left + face.right - side) // 2, 0), picture.width - side)
-    top = min(max((face.top + face.bottom - side) // 2, 0), picture.height - side)
-    return picture.crop((left, top, left + side, top + side))
+    return picture.crop(square_box(picture.size, face, margin))
+
+
+def square_box(size: tuple[int, int], face: Face, margin: float) -> tuple[int, int, int, int]:
+    """Where ``square`` cuts a picture of this width and height: left, top, right and bottom, in pixels."""
+    width, height = size
+    side = min(max(1, round(margin * face.side)), width, height)
+    left = min(max((face.left + face.right - side) // 2, 0), width - side)
+    top = min(max((face.top + face.bottom - side) // 2, 0), height - side)
+    return left, top, left + side, top + side
 
 
 def detect(letterbox: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

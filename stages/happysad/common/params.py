@@ -22,6 +22,7 @@ def one_of(*choices: str) -> Any:
 
 SEED = (0, 2**32 - 1)
 QUALITIES = ("dark", "light", "blurry", "low_information", "odd_aspect_ratio", "too_small")
+FLAGS = (*QUALITIES, "no_face", "several_faces")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Quality:
     low_information: float = between(0, 1)
     odd_aspect_ratio: float = between(0, 1)
     too_small: float = between(0, 1)
-    reject: tuple[str, ...] = one_of(*QUALITIES)
+    reject: tuple[str, ...] = one_of(*FLAGS)
 
 
 @dataclass(frozen=True)

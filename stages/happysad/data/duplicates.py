@@ -1,8 +1,9 @@
 """Near-duplicates: which pictures are copies of one another, as pairs and as groups.
 
 A copy may be recompressed, resized, cropped by up to 8% on each side, brighter, darker, of another
-contrast, grey or mirrored. Everything works on the low DCT coefficients of grey 32 × 32 thumbnails, in
-three tests of rising cost, each applied to the pairs that passed the one before:
+contrast, grey or mirrored. Pictures may be compared in several views, such as the whole picture and its largest
+face: copies cropped by far more than 8% still show the same face. Everything works on the low DCT coefficients of
+grey 32 × 32 thumbnails, in three tests of rising cost, each applied to the pairs that passed the one before:
 
 1. correlation, of all pairs, as blocks of a matrix product. Mirroring negates the odd columns of a
    DCT, so the even part plus or minus the odd part compares with a picture or with its mirror image;
@@ -55,12 +56,19 @@ def perceptual_hash(thumbnail: np.ndarray) -> str:
 
 
 @threadpool_limits.wrap(limits=1)  # for products this small, more threads only wait for one another
-def find(thumbnails: np.ndarray) -> list[Pair]:
-    """Near-duplicate pairs among (n, 32, 32) uint8 thumbnails, sorted, first < second.
+def find(*views: np.ndarray) -> list[Pair]:
+    """Near-duplicate pairs among n pictures, sorted, first < second.
 
-    Of identical thumbnails, the first is paired with each of the others and stands for them in all other
-    pairs. Apart from that the pairs do not depend on the order of the pictures.
+    Each of ``views``, (n, 32, 32) uint8, holds a thumbnail of every picture. The pictures of a pair are alike in at
+    least one view, and their similarity is that of the view in which they are most alike. Of thumbnails identical
+    in a view, the first is paired with each of the others and stands for them in all other pairs. Apart from
+    that the pairs do not depend on the order of the pictures.
     """
+    pairs = sorted(pair for thumbnails in views for pair in _find(thumbnails))
+    return list({pair[:2]: pair for pair in pairs}.values())  # of equal ends, the last is the most similar
+
+
+def _find(thumbnails: np.ndarray) -> list[Pair]:
     flat = thumbnails.reshape(len(thumbnails), -1)
     distinct, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
     distinct = distinct.reshape(-1, SIDE, SIDE)
@@ -70,16 +78,17 @@ def find(thumbnails: np.ndarray) -> list[Pair]:
         for i, j, s in zip(first[a], first[b], similarity(distinct[a], other), strict=True):
             if s >= CONFIRMED:
                 pairs.append(Pair(int(min(i, j)), int(max(i, j)), float(s)))
-    return sorted(pairs)
+    return pairs
 
 
-def group(thumbnails: np.ndarray, pairs: list[Pair]) -> np.ndarray:
-    """Group number (n,) of each picture: pairs are followed transitively, within a bound.
+def group(pairs: list[Pair], *views: np.ndarray) -> np.ndarray:
+    """Group number (n,) of each picture of ``views``, as in ``find``: pairs are followed transitively, within a bound.
 
     The representative of a group is its member of most pairs. A pair joins two groups only where every
-    member resembles the representative of the whole, so that a chain of small changes cannot tie
-    strangers together. A pair with its pictures in two groups is one that this bound cut.
+    member resembles the representative of the whole in one of the views, so that a chain of small changes cannot
+    tie strangers together. A pair with its pictures in two groups is one that this bound cut.
     """
+    thumbnails = np.stack(views, axis=1)
     degree = np.bincount([i for pair in pairs for i in pair[:2]], minlength=len(thumbnails))
     linked = {ends for i, j, _ in pairs for ends in ((i, j), (j, i))}
     groups = {i: [i] for i in range(len(thumbnails))}  # representative: members
@@ -104,7 +113,8 @@ def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _resembles(a: np.ndarray, b: np.ndarray) -> bool:
-    return similarity(np.stack([a, a[:, ::-1]]), np.stack([b, b])).max() >= RESEMBLES
+    """Whether a picture (views, 32, 32) is like another, or its mirror image, in one of the views."""
+    return similarity(np.concatenate([a, a[:, :, ::-1]]), np.concatenate([b, b])).max() >= RESEMBLES
 
 
 def _candidates(thumbnails: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from happysad import CLASSES
 from happysad.common.errors import UserError
+from happysad.common.faces import Face
 from happysad.common.folders import walk
 
 MINIMUM = 10  # raw files of a class; with fewer, a split is likely to stay empty
@@ -40,7 +41,8 @@ class Picture:
     width: int | str = ""
     height: int | str = ""
     quality: dict[str, float] = field(default_factory=dict)  # a column each, see quality.py
-    flags: str = ""  # the scores that are below their threshold
+    flags: str = ""  # the scores that are below their threshold; no_face or several_faces
+    faces: list[Face] | None = None  # the largest first; None if none were looked for
     position: float = 0.0  # in [0, 1), decides the split; no column
 
     def reject(self, reason: str, detail: str) -> None:

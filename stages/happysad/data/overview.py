@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from happysad import CLASSES
-from happysad.common import images
+from happysad.common import faces, images
 from happysad.common.colours import BLUE, ORANGE
 from happysad.common.contact_sheet import sheet
 from happysad.common.params import Prepare
@@ -35,8 +35,13 @@ def write(
         try:
             image, _ = images.read(source / picture.path, params.max_megapixels)
         except images.Unusable:  # deleted meanwhile: prepare stops with an error
-            image = Image.new("RGB", (128, 128))
+            return np.zeros((128, 128, 3), np.uint8)
+        size = image.size
         image.thumbnail((384, 128), Image.Resampling.BILINEAR, reducing_gap=2)
+        if picture.faces:
+            box = np.reshape(faces.square_box(size, picture.faces[0], params.crop_margin), (2, 2))
+            corners = np.rint(box * image.size / size) - [[0, 0], [1, 1]]
+            ImageDraw.Draw(image).rectangle(corners.ravel().tolist(), outline=ORANGE, width=2)
         return np.asarray(image)
 
     for split in SPLITS:
@@ -46,6 +51,14 @@ def write(
             title = f"{split}, {label}, as the model sees them: {len(some)} of {len(kept)}"
             tiles = [np.asarray(Image.open(prepared / p.file)) for p in some]
             page(f"{split}_{label}", title, tiles, [f"{p.path}\n{p.flags}" for p in some], 8)
+
+    if params.crop == "face":
+        flagged = [p for p in pictures if p.status == "kept" and len(p.faces) != 1]
+        shown = sorted(sorted(flagged, key=lambda p: p.id)[:MOST], key=lambda p: len(p.faces))
+        title = (
+            f"no face or several: {len(shown)} of {len(flagged)}. The model is shown what is framed, or all"
+        )
+        page("faces", title, [raw(p) for p in shown], [f"{p.path}\n{p.flags}" for p in shown], 4)
 
     doubtful = sorted((p for p in pairs if p[0].id != p[1].id), key=lambda p: p[2])[: MOST // 2]
     title = f"near-duplicates side by side: the {len(doubtful)} least similar of {len(pairs)} pairs"
