@@ -17,7 +17,7 @@ from happysad.common.errors import UserError
 from happysad.common.files import all_or_nothing, replacing, write_json
 from happysad.common.parallel import GivenUp, Limit, map_items
 from happysad.common.params import QUALITIES, Params, Prepare, load
-from happysad.common.tables import FACE, write_csv
+from happysad.common.tables import write_csv
 from happysad.data import duplicates, overview, quality
 from happysad.data.manifest import Picture, correct, find_files
 from happysad.data.splits import SPLITS, assign, position
@@ -180,10 +180,10 @@ def check_splits(pictures: list[Picture], source: str) -> None:
 # Results
 def row(picture: Picture) -> dict:
     """The picture's row in the manifest: its largest face and its scores as columns, empty if it has none."""
-    largest = picture.faces[0] if picture.faces else [""] * len(FACE)
+    largest = picture.faces[0] if picture.faces else [""] * len(faces.COLUMNS)
     columns = {name: value for name, value in vars(picture).items() if name not in ("quality", "position")}
     columns["faces"] = "" if picture.faces is None else len(picture.faces)
-    columns |= dict(zip(FACE, largest, strict=True))
+    columns |= dict(zip(faces.COLUMNS, largest, strict=True))
     return columns | {name: picture.quality.get(name, "") for name in QUALITIES}
 
 

@@ -5,15 +5,14 @@ from typing import BinaryIO
 
 import pandas as pd
 
-from happysad.common.faces import Face
+from happysad.common.faces import COLUMNS
 from happysad.common.files import replacing_file
 from happysad.common.params import QUALITIES
 
 # Ids are hexadecimal, and "12e4" is no number; a file may be called 7 or NA.
 TEXT = dict.fromkeys(("path", "label", "predicted", "split", "source_split", "group", "id", "detail"), str)
 # Numbers that are missing where a file could not be read, or a face not found.
-FACE = [f"face_{name}" for name in Face._fields]
-MISSING = dict.fromkeys(("width", "height", "faces", *FACE, *QUALITIES), "")
+MISSING = dict.fromkeys(("width", "height", "faces", *COLUMNS, *QUALITIES), "")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
