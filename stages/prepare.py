@@ -28,10 +28,8 @@ SECONDS, MEMORY = 5, 2**30
 
 def main(root: Path) -> None:
     params = load(root)
-    if params.prepare.crop == "whole" and (
-        needless := {"no_face", "several_faces"} & {*params.quality.reject}
-    ):
-        raise UserError(f"params.yaml: quality.reject: {min(needless)} needs prepare.crop: face")
+    if params.prepare.crop == "whole" and {"no_face", "several_faces"} & {*params.quality.reject}:
+        raise UserError("params.yaml: quality.reject: no_face and several_faces need prepare.crop: face")
     source = root / params.source
     pictures = find_files(root, params.source)
     before = stamps(pictures, source)

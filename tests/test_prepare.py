@@ -262,7 +262,9 @@ def test_quality_is_that_of_what_the_model_is_shown(project):
 
 def test_rejecting_by_faces_that_are_not_looked_for(project):
     make_project(project, source="photos", prepare=SHARES, quality={"reject": ["no_face"]})
-    with pytest.raises(UserError, match=r"quality\.reject: no_face needs prepare\.crop: face"):
+    with pytest.raises(
+        UserError, match=r"quality\.reject: no_face and several_faces need prepare\.crop: face"
+    ):
         prepare.main(project)
 
 

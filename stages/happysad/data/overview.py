@@ -54,10 +54,9 @@ def write(
 
     if params.crop == "face":
         flagged = [p for p in pictures if p.status == "kept" and len(p.faces) != 1]
-        shown = sorted(sorted(flagged, key=lambda p: p.id)[:MOST], key=lambda p: len(p.faces))
-        title = (
-            f"no face or several: {len(shown)} of {len(flagged)}. The model is shown what is framed, or all"
-        )
+        some = sorted(flagged, key=lambda p: p.id)[:MOST]
+        shown = sorted(some, key=lambda p: len(p.faces))
+        title = f"no face or several: {len(shown)} of {len(flagged)}. The model sees what is framed, or all"
         page("faces", title, [raw(p) for p in shown], [f"{p.path}\n{p.flags}" for p in shown], 4)
 
     doubtful = sorted((p for p in pairs if p[0].id != p[1].id), key=lambda p: p[2])[: MOST // 2]
