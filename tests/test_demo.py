@@ -281,11 +281,12 @@ def test_webcam(page):
     expect(page.get_by_role("alert")).to_contain_text("The browser has no permission to use the camera")
     page.context.grant_permissions(["camera"])
     page.get_by_role("button", name="Use the webcam").click()
-    expect(page.locator("#live .face")).to_have_count(2)
-    larger, smaller = page.locator("#live .face").evaluate_all(
-        "boxes => boxes.map(box => box.getBoundingClientRect().x)"
+    page.wait_for_function(  # in one go, since each frame has new boxes; the larger face is on the right: mirrored
+        """() => {
+            const places = [...document.querySelectorAll("#live .face")].map((face) => face.getBoundingClientRect().x);
+            return places.length === 2 && places[0] > places[1];
+        }"""
     )
-    assert larger > smaller  # mirrored
     score = page.locator("#live .score")
     expect(score).to_have_text(re.compile(r"0\.\d\d|1\.00"))
     expect(score).not_to_have_attribute("value", score.get_attribute("value"))  # the camera's picture moves
