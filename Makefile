@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 all: $(VENV)/installed  ## train, measure and export a classifier from the pictures that params.yaml names
 	dvc repro
 	@echo
-	@sed -n '/^| figure /,/^$$/p' models/export/README.md
+	@sed -n '/^| metric /,/^$$/p' models/export/README.md
 	@echo "Next: $(BIN)/python stages/predict.py your_photo.jpg"
 
 test: $(VENV)/installed-test lint  ## lint and run the tests

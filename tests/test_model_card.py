@@ -74,3 +74,11 @@ def python(folder: Path, *arguments: str | Path) -> str:
     """What Python prints, run in ``folder``."""
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_prints_its_table_of_metrics(finished):
+    [pattern] = re.findall(r"@sed -n '(.+)' models/export/README\.md", (PROJECT / "Makefile").read_text())
+    command = ["sed", "-n", pattern.replace("$$", "$"), finished / "models/export/README.md"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert printed.startswith("| metric ")
+    assert "| accuracy | 0." in printed
