@@ -50,7 +50,7 @@ def describe(description: dict, prepare: params.Prepare, training: list[str]) ->
     """The metadata of every exported file: all that a program needs in order to use it.
 
     ``description`` is models/model.json, ``training`` the training pictures, .../<label>/<id>.png. An id is a
-    hash of the raw file, so a hash of these names identifies pictures and labels.
+    hash of the raw pixels, so a hash of these names identifies pictures and labels.
     """
     size, threshold = description["image_size"], description["threshold"]
     slope, intercept = description["calibration"].values()

@@ -19,7 +19,7 @@ from happysad.common.parallel import GivenUp, Limit, map_items
 from happysad.common.params import QUALITIES, Params, Prepare, load
 from happysad.common.tables import write_csv
 from happysad.data import duplicates, overview, quality
-from happysad.data.manifest import Picture, correct, find_files
+from happysad.data.manifest import Picture, correct, find_files, print_unused
 from happysad.data.splits import SPLITS, assign, position
 
 # What decoding one file may take, where max_megapixels is 64 or less; in proportion, where it is more.
@@ -32,6 +32,7 @@ def main(root: Path) -> None:
         raise UserError("params.yaml: quality.reject: no_face and several_faces need prepare.crop: face")
     source = root / params.source
     pictures = find_files(root, params.source)
+    print_unused(root, params.source)
     before = stamps(pictures, source)
     correct(pictures, root, params.corrections)
     with (

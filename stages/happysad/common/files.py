@@ -32,7 +32,7 @@ def replacing(folder: Path) -> Iterator[Path]:
     """Yield a new empty folder that takes the place of ``folder`` only if the block ends without an error."""
     partial = folder.with_name(folder.name + ".partial")
     _remove(partial)  # of a run that was killed
-    with _named(folder):
+    with naming(folder):
         partial.mkdir(parents=True)
     with _finished(partial, folder):
         yield partial
@@ -42,7 +42,7 @@ def replacing(folder: Path) -> Iterator[Path]:
 def replacing_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to, which takes the place of ``path`` only if the block ends without an error."""
     partial = path.with_name(f".{path.name}.partial")
-    with _named(path):
+    with naming(path):
         partial.parent.mkdir(parents=True, exist_ok=True)
     with _finished(partial, path):
         yield partial
@@ -52,7 +52,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
 def _finished(partial: Path, path: Path) -> Iterator[None]:
     """Put ``partial`` in the place of ``path`` at the end, or remove it."""
     try:
-        with _named(path):
+        with naming(path):
             yield
         if _postponed is None:
             _replace(partial, path)
@@ -64,8 +64,8 @@ def _finished(partial: Path, path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Where an OSError says not where, as that of a full disk, it happened at ``path``."""
+def naming(path: Path) -> Iterator[None]:
+    """Add ``path`` to an OSError that names no file, as that of a full disk."""
     try:
         yield
     except OSError as error:

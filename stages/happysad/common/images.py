@@ -36,21 +36,6 @@ class Unusable(UserError):
         return self.args[1]
 
 
-def load(path: Path, max_megapixels: float) -> bytes:
-    """The bytes of a file that may be a picture. Raises Unusable, as ``read`` does."""
-    try:
-        about = os.stat(path)
-        if not stat.S_ISREG(about.st_mode):  # opening a FIFO would wait for ever
-            permitted = os.access(path, os.R_OK)
-            raise Unusable("unreadable", "not a regular file" if permitted else "Permission denied")
-        most = 64 + 8 * max_megapixels  # megabytes: 16 bits of red, green, blue and alpha, and metadata
-        if about.st_size > 1e6 * most:
-            raise Unusable("too_large", f"{about.st_size / 1e6:.0f} MB are more than {most:g} MB")
-        return path.read_bytes()
-    except OSError as error:
-        raise Unusable("unreadable", error.strerror or str(error)) from None
-
-
 def from_bytes(content: bytes, max_megapixels: float) -> tuple[Image.Image, str]:
     """Decode the bytes of one file at full size.
 
@@ -82,8 +67,19 @@ def from_bytes(content: bytes, max_megapixels: float) -> tuple[Image.Image, str]
 
 
 def read(path: Path, max_megapixels: float) -> tuple[Image.Image, str]:
-    """``from_bytes`` of ``load``."""
-    return from_bytes(load(path, max_megapixels), max_megapixels)
+    """``from_bytes`` of one file. Raises Unusable for one that cannot be read, or that is too large to be a picture."""
+    try:
+        about = os.stat(path)
+        if not stat.S_ISREG(about.st_mode):  # opening a FIFO would wait for ever
+            permitted = os.access(path, os.R_OK)
+            raise Unusable("unreadable", "not a regular file" if permitted else "Permission denied")
+        most = 64 + 8 * max_megapixels  # megabytes: 16 bits of red, green, blue and alpha, and metadata
+        if about.st_size > 1e6 * most:
+            raise Unusable("too_large", f"{about.st_size / 1e6:.0f} MB are more than {most:g} MB")
+        content = path.read_bytes()
+    except OSError as error:
+        raise Unusable("unreadable", error.strerror or str(error)) from None
+    return from_bytes(content, max_megapixels)
 
 
 def squash(picture: Image.Image, image_size: int) -> np.ndarray:
@@ -133,9 +129,8 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         return picture
     extrema = picture.getextrema() if picture.mode in ("I", "F") else (0, 65535)
     rgb = Image.new("RGB", picture.size)
-    for top in range(
-        0, picture.height, STRIP
-    ):  # by strips, since what lies between takes up to 5 times the memory
+    # By strips, since the pictures in between take up to 5 times the memory.
+    for top in range(0, picture.height, STRIP):
         strip = picture.crop((0, top, picture.width, min(top + STRIP, picture.height)))
         rgb.paste(_strip_to_rgb(strip, *extrema), (0, top))
     return rgb

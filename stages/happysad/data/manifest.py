@@ -82,8 +82,8 @@ def find_files(root: Path, source: str) -> list[Picture]:
 
 def recognise(root: Path, folder: Path, meanings: dict[str, str]) -> dict[Path, str]:
     """What each sub-folder of ``folder`` means. Raises UserError for one that ``meanings`` does not name."""
-    entries = sorted((e for e in os.scandir(root / folder) if e.name[0] != "."), key=lambda e: e.name)
-    found = {folder / e.name: meanings.get(e.name.lower()) for e in entries if e.is_dir()}
+    names = sorted(e.name for e in os.scandir(root / folder) if e.name[0] != "." and e.is_dir())
+    found = {folder / name: meanings.get(name.lower()) for name in names}
     if unknown := [f"{subfolder.name}/" for subfolder, meaning in found.items() if meaning is None]:
         raise UserError(
             f"{folder} holds {', '.join(unknown)}: a source has either happy/ and sad/, or train/, validation/ "
@@ -92,9 +92,16 @@ def recognise(root: Path, folder: Path, meanings: dict[str, str]) -> dict[Path, 
     for subfolder in found:
         if not os.access(root / subfolder, os.R_OK | os.X_OK):
             raise UserError(f"{subfolder} cannot be read: change its permissions")
-    if loose := [e.name for e in entries if not e.is_dir()]:
-        print(f"{folder}: {len(loose)} files outside the class folders are not used, such as {loose[0]}")
     return found
+
+
+def print_unused(root: Path, source: str) -> None:
+    """Tell of files that lie beside the folders of classes and splits, for a layout that ``find_files`` accepts."""
+    top = Path(source)
+    splits = sorted(e.name for e in os.scandir(root / top) if e.is_dir() and e.name.lower() in SPLIT_OF)
+    for folder in [top, *(top / name for name in splits)]:
+        if loose := sorted(e.name for e in os.scandir(root / folder) if e.name[0] != "." and not e.is_dir()):
+            print(f"{folder}: {len(loose)} files outside the class folders are not used, such as {loose[0]}")
 
 
 def correct(pictures: list[Picture], root: Path, corrections: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from happysad import CLASSES
+from happysad.common.files import naming
 
 
 class Split(NamedTuple):
@@ -42,9 +43,6 @@ def read_split(folder: Path) -> Split:
 
 def reserve(file: int, size: int, folder: Path) -> None:
     """Reserve the file's space on the disk: to run out of it later, in mapped memory, kills the process (SIGBUS)."""
-    if not hasattr(os, "posix_fallocate"):  # macOS, Windows
-        return
-    try:
-        os.posix_fallocate(file, 0, size)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(folder)) from None
+    if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
+        with naming(folder):
+            os.posix_fallocate(file, 0, size)

@@ -62,9 +62,8 @@ def intervals(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[
     figures = {}
     for name, value in overall(labels, scores, threshold).items():
         values = np.array([resample[name] for resample in resampled])
-        if (
-            name == "ece"
-        ):  # biased upwards by sampling noise, of which resampling adds as much again: remove that
+        if name == "ece":
+            # It is biased upwards by sampling noise, of which resampling adds as much again: remove that.
             values = np.maximum(values - values.mean() + value, 0)
         low, high = percentiles(values)
         figures |= {name: value, f"{name}_ci_low": low, f"{name}_ci_high": high}
