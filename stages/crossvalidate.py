@@ -32,7 +32,7 @@ def main(root: Path) -> None:
             np.concatenate([split.labels for split in splits]),
             [file for split in splits for file in split.files],
         )
-        predictions, figures = cross_validate(data, params, root / "models/crossvalidate")
+        predictions, figures = cross_validate(root, data, params)
         manifest = read_csv(root / "data/prepared/manifest.csv")
         kept = manifest[manifest["status"] == "kept"]
         rows = kept.merge(predictions, on="id")

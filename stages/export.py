@@ -9,7 +9,7 @@ import shutil
 import tomllib
 from pathlib import Path
 
-from happysad import CLASSES
+from happysad import CLASSES, DRAWN
 from happysad.common import faces, params
 from happysad.common.cli import PROJECT, run
 from happysad.common.files import all_or_nothing, read_json, replacing, write_json
@@ -28,7 +28,7 @@ def main(root: Path) -> None:
     train = read_split(root / "data/prepared/train")
     validation = read_split(root / "data/prepared/validation")
     representative = train.pictures[:: max(1, len(train.pictures) // REPRESENTATIVE)]
-    metadata = describe(description, settings.prepare, train.files)
+    metadata = describe(description, settings, train.files)
     labels = "".join(f"{name}\n" for name in CLASSES)
     with all_or_nothing(), replacing(root / "models/export") as out:
         onnx_model.write(model, metadata, out)
@@ -46,12 +46,13 @@ def main(root: Path) -> None:
         write_json(root / "metrics/export.json", metrics)
 
 
-def describe(description: dict, prepare: params.Prepare, training: list[str]) -> dict[str, str]:
+def describe(description: dict, settings: params.Params, training: list[str]) -> dict[str, str]:
     """The metadata of every exported file: all that a program needs in order to use it.
 
     ``description`` is models/model.json, ``training`` the training pictures, .../<label>/<id>.png. An id is a
     hash of the raw pixels, so a hash of these names identifies pictures and labels.
     """
+    prepare = settings.prepare
     size, threshold = description["image_size"], description["threshold"]
     slope, intercept = description["calibration"].values()
     crop = "cropped to the largest face if there is one, " if prepare.crop == "face" else ""
@@ -71,6 +72,9 @@ def describe(description: dict, prepare: params.Prepare, training: list[str]) ->
             f"uint8 RGB, EXIF orientation applied, {crop}resized to {size}x{size} by Pillow's BILINEAR"
         ),
         "version": project["version"],
+        "source": DRAWN
+        if settings.source_is_built_in
+        else f"pictures from a folder called {Path(settings.source).name}",
         "training_data": f"sha256:{hashlib.sha256(names.encode()).hexdigest()}",
     }
 

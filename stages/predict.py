@@ -1,4 +1,4 @@
-"""Tell whether the faces in pictures look happy or sad, with the model that `dvc repro` exported."""
+"""Tell whether the faces in pictures look happy or sad, with your own model or models/faces."""
 
 import argparse
 import os
@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
+from happysad import DRAWN
 from happysad.common import images
 from happysad.common.errors import UserError
 from happysad.common.files import copy_into, replacing_file
@@ -17,11 +18,12 @@ from happysad.prediction.classifier import Classifier, load
 from happysad.prediction.paths import find
 from happysad.prediction.results import classify, output
 
-MODEL = Path(__file__).resolve().parents[1] / "models/export/model_batch.onnx"
+MODELS = Path(__file__).resolve().parents[1] / "models"
 AHEAD = 256  # pictures in progress at a time: enough to keep all threads busy
 
 EXAMPLES = """\
 examples:
+  python stages/predict.py --model faces me.jpg                     the model of real faces that comes with the project
   python stages/predict.py data/generated/happy/*1.jpg              pictures
   python stages/predict.py data/generated                           a folder and all folders in it
   python stages/predict.py --json 'data/generated/**/*7.jpg'        one JSON object per line
@@ -70,7 +72,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="draw, as a .png, which parts of one picture decided its label",
     )
     add("--faces", action="store_true", help="print each face of a picture with its own label and box")
-    add("--model", type=Path, default=MODEL, metavar="FILE", help="another exported .onnx or .tflite file")
+    add(
+        "--model",
+        default="export",
+        metavar="MODEL",
+        help="faces, the model of real faces, or an exported .onnx or .tflite file (default: your own)",
+    )
     add("--threshold", type=float, metavar="X", help="lowest score called happy (default: the model's)")
     options = parser.parse_args(argv)
     if options.threshold is not None and not 0 <= options.threshold <= 1:
@@ -87,7 +94,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def predict(options: argparse.Namespace) -> int:
     """Classify all pictures, in order; returns the exit status. Raises UserError for no model or no file."""
-    classifier = load(options.model)
+    classifier = choose(options.model)
     threshold = classifier.threshold if options.threshold is None else options.threshold
     if options.faces and classifier.crop == "whole":
         raise UserError(
@@ -116,6 +123,19 @@ def predict(options: argparse.Namespace) -> int:
         if not found:
             raise UserError(f"no files in {', '.join(options.files)}")
     return 1 if errors else 0
+
+
+def choose(name: str) -> Classifier:
+    """The model in the folder models/``name`` or the file ``name``. Raises UserError if there is none."""
+    path = MODELS / name / "model.onnx"
+    if name == "export" and not path.exists():
+        raise UserError(
+            "you have not trained a model yet: run `dvc repro`, or try --model faces, which knows real faces"
+        )
+    classifier = load(path if path.exists() else Path(name))
+    if name == "export" and classifier.source == DRAWN:
+        print("note: this model knows drawn faces only; for photographs, try --model faces", file=sys.stderr)
+    return classifier
 
 
 def with_bar(

@@ -13,8 +13,8 @@ from happysad.common.tables import write_csv
 from happysad.data.prepared import Split, read_split
 from happysad.evaluation import baseline, metrics
 from happysad.training.augmentation import augment, random_values
-from happysad.training.cnn import VERSIONS, build, predict, save
-from happysad.training.fit import calibrate, distribute, fit, is_chief, make_deterministic, shuffle
+from happysad.training.cnn import VERSIONS, build, predict, read_start, save, start_from
+from happysad.training.fit import calibrate, distribute, fit, is_chief, make_deterministic, reset, shuffle
 from happysad.training.tensorboard import RunLog
 
 
@@ -26,8 +26,12 @@ def main(root: Path) -> None:
     validation = read_split(root / "data/prepared/validation")
     image_size = train.pictures.shape[1]
     checkpoint = root / "models/checkpoint.npz"
+    start = read_start(root, params.train)
+    reset(params.train)
     with strategy.scope():
         model = build(image_size, params.model)
+        if start:
+            start_from(model, start)
         if not is_chief():  # of several machines, only the first writes
             fit(model, train, validation, params.train, params.augment, checkpoint)
             return

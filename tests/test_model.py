@@ -60,11 +60,35 @@ def test_the_wide_cnn():
     assert model.layers[-4].output.shape == (None, 3 * 3 * 8)
 
 
+def test_the_cnn_for_real_faces():
+    params = replace(
+        load(PROJECT).model,
+        grey=True,
+        filters=(4, 8),
+        convolutions=2,
+        padding="same",
+        batch_norm=True,
+        spatial_dropout=0.1,
+        pooling="average",
+        dense_units=0,
+    )
+    model = cnn.build(48, params)
+    kinds = [type(layer).__name__ for layer in model.layers[1:]]
+    stage = [*["Conv2D", "BatchNormalization", "ReLU"] * 2, "MaxPooling2D", "SpatialDropout2D"]
+    assert kinds == ["Rescaling", "Conv2D", *stage * 2, "GlobalAveragePooling2D", "Dropout", "Dense"]
+    colours = np.stack([np.asarray(draw(seed, 48, 48)) for seed in range(3)])
+    grey = np.stack([np.asarray(draw(seed, 48, 48).convert("L").convert("RGB")) for seed in range(3)])
+    assert np.ptp(cnn.predict(model, grey)) > 1e-4
+    assert np.allclose(cnn.predict(model, colours), cnn.predict(model, grey), atol=2e-3)  # "L" rounds
+
+
 def test_too_many_stages_for_the_pictures():
     params = load(PROJECT).model
     with pytest.raises(UserError, match=r"model\.filters has too many entries for pictures of 24 pixels"):
         cnn.build(24, replace(params, filters=(4,) * 5))
     cnn.build(24, replace(params, filters=(4,) * 4, padding="same"))
+    with pytest.raises(UserError, match=r"model\.filters has too many entries"):
+        cnn.build(24, replace(params, filters=(4,) * 3, convolutions=2))
 
 
 def test_missing_model_says_what_to_do(tmp_path):

@@ -14,6 +14,7 @@ import tensorflow as tf
 from conftest import PROJECT, SMALL, draw, make_project
 from PIL import Image
 
+from happysad.common.errors import UserError
 from happysad.common.params import Augment, load
 from happysad.data.prepared import Split
 from happysad.training import augmentation, cnn, fit
@@ -166,6 +167,57 @@ def test_erasing_lays_a_grey_square_on_the_picture():
             assert np.ptp(inside) == 0
             assert inside[0, 0, 0] == pytest.approx(before.mean(), abs=1)
     assert (augmented(erasing=0.5) != PICTURES).any(axis=(1, 2, 3)).sum() > len(PICTURES) / 2
+
+
+def test_in_bfloat16_the_model_stays_float32(tmp_path, monkeypatch):
+    wholly, partly = small_cnn(), small_cnn()
+    fit_small(wholly, tmp_path / "wholly")
+    monkeypatch.setattr(fit, "precision", lambda params: "mixed_bfloat16")
+    fit_small(partly, tmp_path / "partly")
+    difference = np.abs(wholly.get_weights()[0] - partly.get_weights()[0]).max()
+    assert 0 < difference < 0.01  # rounded to 8 bits, but the same training
+    assert {weights.dtype for weights in partly.get_weights()} == {np.dtype(np.float32)}
+    cnn.save(partly, tmp_path / "model.keras")
+    loaded = cnn.load(tmp_path / "model.keras")
+    assert {layer.compute_dtype for layer in loaded.layers[1:]} == {"float32"}
+    assert np.array_equal(cnn.predict(loaded, PICTURES), cnn.predict(partly, PICTURES))
+
+
+# Training that starts from the weights of another model
+def start_in(root: Path, **changes) -> cnn.Weights:
+    return cnn.read_start(root, replace(PARAMS.train, **{"start": "models/faces/model.keras", **changes}))
+
+
+def test_start_takes_the_weights_of_layers_of_the_same_shape(tmp_path, capsys):
+    saved = small_cnn()
+    (tmp_path / "models/faces").mkdir(parents=True)
+    cnn.save(saved, tmp_path / "models/faces/model.keras")
+    start = start_in(tmp_path)
+    same, other = small_cnn(), small_cnn()
+    other.layers[-1].set_weights([w + 1 for w in other.layers[-1].get_weights()])
+    cnn.start_from(other, start)
+    assert all(map(np.array_equal, saved.get_weights(), other.get_weights()))
+    assert capsys.readouterr().out == "weights of 6 layers from train.start; random weights for: none\n"
+
+    keras.backend.clear_session()
+    wider = cnn.build(32, replace(PARAMS.model, filters=(4, 6), batch_norm=True, dense_units=8))
+    before = wider.get_layer("conv2d_1").get_weights()
+    cnn.start_from(wider, {"conv2d": start["conv2d"], "conv2d_1": start["conv2d_1"]})
+    assert np.array_equal(wider.get_layer("conv2d").get_weights(), same.get_layer("conv2d").get_weights())
+    assert np.array_equal(wider.get_layer("conv2d_1").get_weights(), before)
+    assert "weights of 1 layers from train.start; random weights for: batch_normalization, conv2d_1, " in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_start_that_cannot_serve(tmp_path):
+    assert start_in(tmp_path, start=None) == {}
+    with pytest.raises(UserError, match=r"train\.start must be a \.keras file in models/faces"):
+        start_in(tmp_path, start="models/model.keras")
+    with pytest.raises(UserError, match=r"train\.start names models/faces/model\.keras, which is missing"):
+        start_in(tmp_path)
+    with pytest.raises(UserError, match="no layer of the model fits"):
+        cnn.start_from(small_cnn(), {"conv2d": []})
 
 
 def test_calibration_is_folded_into_the_last_layer():

@@ -64,10 +64,14 @@ class Quality:
 
 @dataclass(frozen=True)
 class Model:
+    grey: bool
     filters: tuple[int, ...] = between(1, 4096)
+    convolutions: int = between(1, 16)
     padding: str = one_of("valid", "same")
     batch_norm: bool
-    dense_units: int = between(1, 65_536)
+    spatial_dropout: float = between(0, 0.95)
+    pooling: str = one_of("flatten", "average")
+    dense_units: int = between(0, 65_536)
     dropout: float = between(0, 0.95)
 
 
@@ -86,6 +90,8 @@ class Augment:
 class Train:
     seed: int = between(*SEED)
     threads: int = between(1, 1024)
+    start: str | None = field()
+    precision: str = one_of("float32", "auto")
     epochs: int = between(1, 100_000)
     batch_size: int = between(1, 65_536)
     learning_rate: float = between(1e-9, 10)

@@ -30,23 +30,19 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
     data = read_json(root / "metrics/data.json")
     slices = read_csv(root / "metrics/slices.csv")
     robustness = read_csv(root / "metrics/robustness.csv")
-    source = (
-        "faces drawn by the project itself, no photographs"
-        if settings.source_is_built_in
-        else f"pictures from a folder called {Path(settings.source).name}"
-    )
     face_crop = ""
     if settings.prepare.crop == "face":
         no_face = data["flagged"].get("no_face", 0)
         face_crop = fill("face_crop.md", metadata, kept=data["kept"], no_face=no_face)
     return fill(
         "model_card.md",
-        metadata,  # image_size, threshold, training_data, version
+        metadata,  # image_size, source, threshold, training_data, version
         face_crop=face_crop,
         negative=CLASSES[0],
         positive=CLASSES[1],
-        source=source,
-        dataset=json.dumps(source, ensure_ascii=False),  # valid YAML, whatever the folder is called
+        dataset=json.dumps(
+            metadata["source"], ensure_ascii=False
+        ),  # valid YAML, whatever the folder is called
         front_matter_metrics="\n".join(
             f"    - {{type: {name}, value: {test[name]}}}" for name in FRONT_MATTER
         ),

@@ -25,10 +25,11 @@ class Classifier(NamedTuple):
     crop: str  # face or whole, and the margin of a face: what faces.view takes
     crop_margin: float
     threshold: float
+    source: str  # what it was trained on, in words
 
 
 def load(path: Path) -> Classifier:
-    """Load an .onnx or .tflite file of models/export.
+    """Load an .onnx or .tflite file that stages/export.py wrote.
 
     Raises UserError if it is missing or not one of ours, or if its face detector is not the one in faces.py.
     """
@@ -45,6 +46,7 @@ def load(path: Path) -> Classifier:
             crop=metadata["crop"],
             crop_margin=float(metadata["crop_margin"]),
             threshold=float(metadata["threshold"]),
+            source=metadata["source"],
         )
     except Exception as error:  # the runtimes' own exceptions have no other common base
         raise UserError(f"{path} is not a model that stages/export.py wrote: run `dvc repro`") from error

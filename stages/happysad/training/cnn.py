@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from happysad.common.errors import UserError
 from happysad.common.files import replacing_file
-from happysad.common.params import Model
+from happysad.common.params import Model, Train
 
+LUMA = np.array([0.299, 0.587, 0.114], np.float32).reshape(1, 1, 3, 1)  # of ITU-R BT.601, as in Pillow's "L"
 VERSIONS = {"tensorflow": tf.__version__, "keras": keras.__version__}
 
 
@@ -27,24 +28,39 @@ def build(image_size: int, params: Model) -> keras.Model:
     """
     inputs = keras.Input((image_size, image_size, 3), dtype="uint8", name="pictures")
     x = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs)  # to [-1, 1]: trains faster than [0, 1]
+    if params.grey:
+        x = keras.layers.Conv2D(1, 1, use_bias=False, trainable=False, name="grey")(x)
     for filters in params.filters:
-        if x.shape[1] < (4 if params.padding == "valid" else 2):
+        border = 2 * params.convolutions if params.padding == "valid" else 0
+        if x.shape[1] < 2 + border:
             raise UserError(
                 f"params.yaml: model.filters has too many entries for pictures of {image_size} pixels: "
                 f"remove one, or set model.padding to same"
             )
-        if params.batch_norm:
-            x = keras.layers.Conv2D(filters, 3, padding=params.padding, use_bias=False)(x)
-            x = keras.layers.BatchNormalization()(x)
-            x = keras.layers.ReLU()(x)
-        else:
-            x = keras.layers.Conv2D(filters, 3, padding=params.padding, activation="relu")(x)
+        for _ in range(params.convolutions):
+            if params.batch_norm:
+                x = keras.layers.Conv2D(filters, 3, padding=params.padding, use_bias=False)(x)
+                x = keras.layers.BatchNormalization()(x)
+                x = keras.layers.ReLU()(x)
+            else:
+                x = keras.layers.Conv2D(filters, 3, padding=params.padding, activation="relu")(x)
         x = keras.layers.MaxPooling2D()(x)
-    x = keras.layers.Flatten()(x)
-    x = keras.layers.Dense(params.dense_units, activation="relu")(x)
+        x = keras.layers.SpatialDropout2D(params.spatial_dropout)(x) if params.spatial_dropout else x
+    x = keras.layers.GlobalAveragePooling2D()(x) if params.pooling == "average" else keras.layers.Flatten()(x)
+    x = keras.layers.Dense(params.dense_units, activation="relu")(x) if params.dense_units else x
     x = keras.layers.Dropout(params.dropout)(x) if params.dropout else x
     outputs = keras.layers.Dense(1, activation="sigmoid", name="score")(x)
-    return keras.Model(inputs, outputs, name="happysad")
+    model = keras.Model(inputs, outputs, name="happysad")
+    if params.grey:
+        model.get_layer("grey").set_weights([LUMA])
+    return model
+
+
+def set_precision(model: keras.Model, precision: str) -> None:
+    """Have every layer but the last compute in ``precision``, float32 or mixed_bfloat16; weights stay float32."""
+    for layer in model.layers[:-1]:
+        layer.dtype_policy = precision
+    compiled.cache_clear()
 
 
 def predict(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
@@ -84,3 +100,42 @@ def load(path: Path) -> keras.Model:
     if not path.exists():
         raise UserError(f"{path} is missing: run `dvc repro`")
     return keras.models.load_model(path)
+
+
+Weights = dict[str, list[np.ndarray]]  # by name of layer
+
+
+def read_start(root: Path, params: Train) -> Weights:
+    """The weights of the model that training begins with; none where ``params`` name no model.
+
+    Raises UserError if there is no such model, or DVC would not notice that it has changed.
+    """
+    if params.start is None:
+        return {}
+    path = root / params.start
+    if path.parent != root / "models/faces":  # a dependency of the stages that train
+        raise UserError(f"params.yaml: train.start must be a .keras file in models/faces, not {params.start}")
+    if not path.exists():
+        raise UserError(f"params.yaml: train.start names {params.start}, which is missing")
+    return {layer.name: layer.get_weights() for layer in keras.models.load_model(path).layers}
+
+
+def start_from(model: keras.Model, weights: Weights) -> None:
+    """Assign ``weights`` to the layers of ``model`` that have the same name and shapes; the others stay random.
+
+    Raises UserError if no layer has.
+    """
+    layers = [layer for layer in model.layers if layer.weights]
+    alike = [layer for layer in layers if shapes(weights.get(layer.name, [])) == shapes(layer.weights)]
+    if not alike:
+        raise UserError(
+            "params.yaml: no layer of the model fits train.start: copy model: from its params.yaml"
+        )
+    for layer in alike:
+        layer.set_weights(weights[layer.name])
+    random = ", ".join(layer.name for layer in layers if layer not in alike)
+    print(f"weights of {len(alike)} layers from train.start; random weights for: {random or 'none'}")
+
+
+def shapes(weights: list) -> list[tuple[int, ...]]:
+    return [tuple(w.shape) for w in weights]

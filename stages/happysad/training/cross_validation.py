@@ -12,19 +12,21 @@ from happysad.common.params import Crossvalidate, Params
 from happysad.data.prepared import Split
 from happysad.data.splits import position
 from happysad.evaluation import metrics
-from happysad.training.cnn import build, predict
+from happysad.training.cnn import Weights, build, predict, read_start, start_from
 from happysad.training.fit import calibrate, fit, make_deterministic, reset
 
 THRESHOLD_FREE = ("roc_auc", "average_precision", "brier", "ece", "log_loss")  # the threshold differs by fold
 
 
-def cross_validate(data: Split, params: Params, checkpoints: Path) -> tuple[pd.DataFrame, dict]:
-    """Train a model for each fold as the stage train does.
+def cross_validate(root: Path, data: Split, params: Params) -> tuple[pd.DataFrame, dict]:
+    """Train a model for each fold as the stage train does; ``root`` is the project's folder.
 
     Returns a row per picture with id, fold, score and predicted, and the figures, over all pictures and by fold.
     Raises UserError if there are too few folds, or too few pictures for them.
     """
+    checkpoints = root / "models/crossvalidate"
     make_deterministic(params.train)
+    start = read_start(root, params.train)
     ids = [Path(file).stem for file in data.files]
     folds = assign_folds(data.labels, ids, params.crossvalidate)
     scores, thresholds = np.zeros(len(folds)), np.zeros(len(folds))
@@ -32,7 +34,9 @@ def cross_validate(data: Split, params: Params, checkpoints: Path) -> tuple[pd.D
     for fold in range(1, params.crossvalidate.folds + 1):
         print(f"fold {fold} of {params.crossvalidate.folds}")
         held_out = folds == fold
-        scores[held_out], threshold = predict_fold(data, folds, fold, params, checkpoints / f"{fold}.npz")
+        scores[held_out], threshold = predict_fold(
+            data, folds, fold, params, start, checkpoints / f"{fold}.npz"
+        )
         thresholds[held_out] = threshold
         by_fold[f"fold_{fold}"] = metrics.compute(data.labels[held_out], scores[held_out], threshold)
     shutil.rmtree(checkpoints)
@@ -68,7 +72,7 @@ def assign_folds(labels: np.ndarray, ids: list[str], params: Crossvalidate) -> n
 
 
 def predict_fold(
-    data: Split, folds: np.ndarray, fold: int, params: Params, checkpoint: Path
+    data: Split, folds: np.ndarray, fold: int, params: Params, start: Weights, checkpoint: Path
 ) -> tuple[np.ndarray, float]:
     """Scores of the pictures of ``fold``, and the threshold; the following fold serves as validation split."""
     reset(params.train)
@@ -76,6 +80,8 @@ def predict_fold(
     validation = subset(data, folds == following)
     train = subset(data, (folds != fold) & (folds != following))
     model = build(data.pictures.shape[1], params.model)
+    if start:
+        start_from(model, start)
     fit(model, train, validation, params.train, params.augment, checkpoint)
     calibrate(model, validation.labels, predict(model, validation.pictures))
     threshold = metrics.best_threshold(validation.labels, params.train.threshold_metric)

@@ -21,7 +21,7 @@ from happysad.data.prepared import Split
 from happysad.evaluation import metrics
 from happysad.training.augmentation import augment, random_values
 from happysad.training.checkpoint import fingerprint, restore, store
-from happysad.training.cnn import predict
+from happysad.training.cnn import predict, set_precision
 
 
 def make_deterministic(params: Train) -> None:
@@ -70,6 +70,7 @@ def fit(
     Returns the history, a row per epoch, which ``report`` gets as well. Resumes from ``checkpoint`` if that is of
     a run with the same inputs; the result is the same, bit for bit.
     """
+    set_precision(model, precision(params))
     optimizer = make_optimizer(params, steps=len(shuffle(len(train.labels), params, 1)))
     optimizer.build(model.trainable_variables)
     loss = make_loss(params)
@@ -113,7 +114,25 @@ def fit(
             flush=True,
         )
     model.set_weights(best)
+    set_precision(model, "float32")
     return history
+
+
+def precision(params: Train) -> str:
+    """The dtype policy to train with: mixed_bfloat16 if ``params`` leave the choice to the hardware and it has bfloat16.
+
+    A processor without such instructions would convert each number to and fro, and be slower.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = map(tf.config.experimental.get_device_details, gpus)
+        supported = all(about["compute_capability"] >= (8, 0) for about in details)  # since NVIDIA Ampere
+    else:
+        cpu = Path("/proc/cpuinfo")  # Linux only; elsewhere float32 it is
+        supported = cpu.exists() and not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(
+            cpu.read_text().split()
+        )
+    return "mixed_bfloat16" if params.precision == "auto" and supported else "float32"
 
 
 def make_step(
