@@ -5,6 +5,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import PROJECT, draw
 
 from happysad.common.errors import UserError
@@ -80,6 +81,21 @@ def test_the_cnn_for_real_faces():
     grey = np.stack([np.asarray(draw(seed, 48, 48).convert("L").convert("RGB")) for seed in range(3)])
     assert np.ptp(cnn.predict(model, grey)) > 1e-4
     assert np.allclose(cnn.predict(model, colours), cnn.predict(model, grey), atol=2e-3)  # "L" rounds
+
+
+def test_with_mirror_a_picture_and_its_mirror_image_get_the_same_score(tmp_path):
+    params = replace(load(PROJECT).model, mirror=True)
+    model = cnn.build(32, params)
+    assert model.count_params() == cnn.build(32, load(PROJECT).model).count_params()
+    pictures = np.stack([np.asarray(draw(seed, 32, 32)) for seed in range(3)])
+    mirrored = np.ascontiguousarray(pictures[:, :, ::-1])
+    scores = cnn.predict(model, pictures)
+    assert np.allclose(scores, cnn.predict(model, mirrored), atol=1e-6)
+    assert np.ptp(scores) > 1e-4
+    sides = [cnn.train_scores(model, tf.constant(p)).numpy() for p in (pictures, mirrored)]
+    assert not np.allclose(*sides, atol=1e-4)  # in training, one side of the face at a time
+    cnn.save(model, tmp_path / "model.keras")
+    assert np.array_equal(cnn.predict(cnn.load(tmp_path / "model.keras"), pictures), scores)
 
 
 def test_too_many_stages_for_the_pictures():

@@ -71,6 +71,7 @@ class Model:
     batch_norm: bool
     spatial_dropout: float = between(0, 0.95)
     pooling: str = one_of("flatten", "average")
+    mirror: bool
     dense_units: int = between(0, 65_536)
     dropout: float = between(0, 0.95)
 

@@ -26,6 +26,8 @@ def grad_cam(model: keras.Model, pictures: np.ndarray, predicted: np.ndarray) ->
         evidence = logit[:, 0] * np.where(predicted == 1, 1.0, -1.0)
     gradient = tape.gradient(evidence, features)
     heat = tf.nn.relu(tf.reduce_sum(gradient * features, axis=-1)).numpy()
+    if len(heat) > len(pictures):  # with model.mirror, those of the mirror images follow
+        heat = (heat[: len(pictures)] + heat[len(pictures) :, :, ::-1]) / 2
     heat /= np.maximum(heat.max(axis=(1, 2), keepdims=True), 1e-12)
     size = pictures.shape[2], pictures.shape[1]
     return np.stack([np.asarray(Image.fromarray(h).resize(size, Image.Resampling.BILINEAR)) for h in heat])

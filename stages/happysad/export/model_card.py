@@ -52,7 +52,7 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
         splits=table(
             (name, *(data[name][label] for label in CLASSES)) for name in ("train", "validation", "test")
         ),
-        layers=", ".join(type(layer).__name__ for layer in model.layers[1:]),
+        layers=", ".join(type(operation).__name__ for operation in model.operations[1:]),
         weights=f"{model.count_params():,}",
         training=", ".join(f"{name} {value}" for name, value in asdict(settings.train).items()),
         augmentation=", ".join(f"{name} {value}" for name, value in asdict(settings.augment).items()),

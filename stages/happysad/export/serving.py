@@ -17,12 +17,13 @@ def inference(
     The columns are those of CLASSES and add up to 1. Weights become constants, so that a saved file holds
     nothing that differs between processes.
     """
+    rescaling = model.layers[1]
+    rest = keras.Model(rescaling.output, model.output)
     signature = [tf.TensorSpec((batch, *model.input_shape[1:]), dtype, name="pictures")]
 
     def scores(pictures: tf.Tensor) -> tf.Tensor:
-        for layer in model.layers[1:]:  # layer by layer: the model itself would cast its input to uint8
-            pictures = layer(pictures, training=False)
-        return tf.concat([1 - pictures, pictures], axis=1)
+        happy = rest(rescaling(pictures), training=False)  # the model itself would cast its input to uint8
+        return tf.concat([1 - happy, happy], axis=1)
 
     frozen = convert_variables_to_constants_v2(tf.function(scores, signature).get_concrete_function())
     return tf.function(lambda pictures: {"scores": frozen(pictures)[0]}, signature)

@@ -30,6 +30,8 @@ def build(image_size: int, params: Model) -> keras.Model:
     x = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs)  # to [-1, 1]: trains faster than [0, 1]
     if params.grey:
         x = keras.layers.Conv2D(1, 1, use_bias=False, trainable=False, name="grey")(x)
+    if params.mirror:  # operations and not layers, so that train_scores skips them
+        x = keras.ops.concatenate([x, keras.ops.flip(x, axis=2)])
     for filters in params.filters:
         border = 2 * params.convolutions if params.padding == "valid" else 0
         if x.shape[1] < 2 + border:
@@ -48,6 +50,8 @@ def build(image_size: int, params: Model) -> keras.Model:
         x = keras.layers.SpatialDropout2D(params.spatial_dropout)(x) if params.spatial_dropout else x
     x = keras.layers.GlobalAveragePooling2D()(x) if params.pooling == "average" else keras.layers.Flatten()(x)
     x = keras.layers.Dense(params.dense_units, activation="relu")(x) if params.dense_units else x
+    if params.mirror:
+        x = keras.ops.mean(keras.ops.reshape(x, (2, -1, x.shape[1])), axis=0)
     x = keras.layers.Dropout(params.dropout)(x) if params.dropout else x
     outputs = keras.layers.Dense(1, activation="sigmoid", name="score")(x)
     model = keras.Model(inputs, outputs, name="happysad")
@@ -61,6 +65,13 @@ def set_precision(model: keras.Model, precision: str) -> None:
     for layer in model.layers[:-1]:
         layer.dtype_policy = precision
     compiled.cache_clear()
+
+
+def train_scores(model: keras.Model, pictures: tf.Tensor) -> tf.Tensor:
+    """Scores (batch,) of uint8 pictures (batch, image_size, image_size, 3) in training: without their mirror images."""
+    for layer in model.layers[1:]:
+        pictures = layer(pictures, training=True)
+    return pictures[:, 0]
 
 
 def predict(model: keras.Model, pictures: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from happysad.data.prepared import Split
 from happysad.evaluation import metrics
 from happysad.training.augmentation import augment, random_values
 from happysad.training.checkpoint import fingerprint, restore, store
-from happysad.training.cnn import predict, set_precision
+from happysad.training.cnn import predict, set_precision, train_scores
 
 
 def make_deterministic(params: Train) -> None:
@@ -144,7 +144,7 @@ def make_step(
     def replica_step(pictures: tf.Tensor, labels: tf.Tensor, values: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
         pictures = augment(pictures, values, augmentation)
         with tf.GradientTape() as tape:
-            scores = model(pictures, training=True)[:, 0]
+            scores = train_scores(model, pictures)
             value = loss(labels, scores) / n
         gradients = tape.gradient(value, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)  # sums those of all replicas first
