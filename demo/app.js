@@ -50,7 +50,7 @@ function choose(chosen) {
   worker.postMessage({ model });
   find("#threshold").textContent = Number(model.threshold).toFixed(2);
   find("#about").textContent =
-    `${model.name}: trained on ${model.source}, ${model.training_data.slice(0, 19)}. happysad ${model.version}.`;
+    `${model.name}: trained on ${model.source} (${model.training_data.slice(0, 19)}), happysad ${model.version}`;
   queue = queue.then(work);
 }
 

@@ -1,4 +1,4 @@
-"""Assemble demo/site: a page that runs models/faces and your own model in the browser. Any static host can serve it."""
+"""Assemble demo/site: a page that runs models/faces and your own model in the browser, for any static host."""
 
 import shutil
 from pathlib import Path
@@ -57,7 +57,7 @@ def describe(root: Path, folder: str, name: str) -> dict[str, str]:
 
 
 def choose_examples(manifest: Path, source: Path) -> list[str]:
-    """Paths of test pictures, relative to ``source``, sad and happy in turn: the model was not trained on them."""
+    """Paths in ``source`` of test pictures, sad and happy in turn: the model was not trained on them."""
     for path in (manifest, source):
         if not path.exists():
             raise UserError(f"{path} is missing: run `dvc repro`")

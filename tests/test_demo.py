@@ -255,7 +255,7 @@ def test_a_model_is_chosen_with_the_keyboard_and_loaded_then(page):
     first, second = (page.get_by_role("radio", name=name) for name in NAMES.values())
     expect(first).to_be_checked()
     expect(page.locator("#threshold")).to_have_text("0.44")
-    expect(page.locator("#about")).to_contain_text("Real faces: trained on photographs, sha256:0123.")
+    expect(page.locator("#about")).to_contain_text("Real faces: trained on photographs (sha256:0123)")
     first.focus()
     with page.expect_request("**/export.onnx"):
         first.press("ArrowRight")
@@ -338,9 +338,10 @@ def test_webcam(page):
     score = page.locator("#live .score")
     expect(score).to_have_text(re.compile(r"0\.\d\d|1\.00"))
     expect(score).not_to_have_attribute("value", score.get_attribute("value"))  # the camera's picture moves
+    assert threshold_of(page.locator("#live")) == 0.4375
     page.get_by_role("radio", name="Drawn faces").check()
-    page.wait_for_function(
-        "() => document.querySelector('#live .prediction').style.getPropertyValue('--threshold') != 0.4375"
+    expect(page.locator("#live .prediction")).not_to_have_attribute(
+        "style", re.compile("--threshold: 0.4375")
     )
     camera = page.evaluate_handle("() => document.querySelector('video').srcObject.getTracks()[0]")
     page.get_by_role("button", name="Stop the webcam").click()
