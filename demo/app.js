@@ -5,18 +5,18 @@ const PAUSE = 50; // milliseconds between two predictions for the webcam
 const find = (selector, within = document) => within.querySelector(selector);
 const [examples, live, results] = [find("#examples"), find("#live"), find("#results")];
 const [video, webcam] = [find("video"), find("#webcam")];
-
 const about = await (await fetch("about.json")).json();
-document.documentElement.style.setProperty("--threshold", about.threshold);
-find("#threshold").textContent = Number(about.threshold).toFixed(2);
-find("#about").textContent = `happysad ${about.version}, training data ${about.training_data.slice(0, 19)}`;
+
+let model; // the chosen one of about.models
+let cards = []; // { file, item, model }: the pictures on the page, the latest first, and the model that judged each
+let queue = Promise.resolve();
 
 // A worker from a blob obeys the page's security policy (see index.html); one from a URL has a policy of its own.
 const code = `import ${JSON.stringify(new URL("worker.js", location).href)}`;
 const worker = new Worker(URL.createObjectURL(new Blob([code], { type: "text/javascript" })), { type: "module" });
 worker.onerror = () => complain("The model could not be loaded. Reload the page.");
 
-find("input").onchange = ({ target }) => {
+find("[type=file]").onchange = ({ target }) => {
   add([...target.files]);
   target.value = ""; // so that the same file can be chosen again
 };
@@ -32,6 +32,7 @@ document.ondrop = (event) => {
   add([...event.dataTransfer.files]);
 };
 find("#clear").onclick = () => {
+  cards = [];
   find("ol").replaceChildren();
   results.hidden = true;
 };
@@ -40,32 +41,46 @@ webcam.onclick = () => (video.srcObject ? stop() : watch());
 live.append(blank());
 find(".label", live).ariaLive = "polite";
 showExamples();
+showModels();
+choose(about.models[0]);
 
-let queue = Promise.resolve();
-
-/** Classify files one after another; the latest batch goes on top. */
-function add(files) {
-  if (!files.length) return;
-  const items = files.map((file) => {
-    const item = document.createElement("li");
-    const name = document.createElement("p");
-    name.textContent = name.title = file.name;
-    item.append(document.createElement("canvas"), blank(), name);
-    return item;
-  });
-  find("ol").prepend(...items);
-  results.hidden = false;
-  items[0].scrollIntoView({ block: "nearest" });
-  find("[role=status]").textContent = "Working …";
-  for (const [i, file] of files.entries()) queue = queue.then(() => classify(file, items[i]));
-  queue = queue.then(summarise);
+/** Have all pictures judged by a model: those on the page again, and the webcam's from its next frame on. */
+function choose(chosen) {
+  model = chosen;
+  worker.postMessage({ model });
+  find("#threshold").textContent = Number(model.threshold).toFixed(2);
+  find("#about").textContent =
+    `${model.name}: trained on ${model.source} (${model.training_data.slice(0, 19)}), happysad ${model.version}`;
+  queue = queue.then(work);
 }
 
-async function classify(file, item) {
+/** Take files; the latest batch goes on top. */
+function add(files) {
+  if (!files.length) return;
+  const added = files.map((file) => ({ file, item: document.createElement("li") }));
+  for (const card of added) lay(card);
+  cards = [...added, ...cards];
+  find("ol").prepend(...added.map(({ item }) => item));
+  results.hidden = false;
+  added[0].item.scrollIntoView({ block: "nearest" });
+  queue = queue.then(work);
+}
+
+/** Classify, one after another, the pictures that the chosen model has not judged. */
+async function work() {
+  find("[role=status]").textContent = "Working …";
+  let card;
+  while ((card = cards.find((card) => card.model !== model))) await classify(card);
+  summarise();
+}
+
+async function classify(card) {
+  const { file, item } = card;
+  card.model = model;
   try {
     const result = await ask(file);
     const { thumbnail } = result;
-    const canvas = find("canvas", item);
+    const canvas = lay(card);
     [canvas.width, canvas.height] = [thumbnail.width, thumbnail.height];
     canvas.getContext("2d").drawImage(thumbnail, 0, 0);
     show(result, item);
@@ -77,10 +92,19 @@ async function classify(file, item) {
   }
 }
 
-/** Ask the worker what it makes of a File or ImageBitmap: see `classify` in worker.js. */
+/** Lay out a card without a prediction. Returns its canvas. */
+function lay({ file, item }) {
+  const [canvas, name] = ["canvas", "p"].map((element) => document.createElement(element));
+  name.textContent = name.title = file.name;
+  item.className = "";
+  item.replaceChildren(canvas, blank(), name);
+  return canvas;
+}
+
+/** Ask the worker what the chosen model makes of a File or ImageBitmap: see `classify` in worker.js. */
 function ask(picture) {
   const { port1, port2 } = new MessageChannel();
-  worker.postMessage({ picture, about, reply: port2 }, [port2]);
+  worker.postMessage({ model, picture, reply: port2 }, [port2]);
   return new Promise((resolve, reject) => {
     port1.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data));
   });
@@ -90,24 +114,26 @@ function blank() {
   return find("#prediction").content.cloneNode(true);
 }
 
-function show({ score, faces, width, height }, place) {
+/** Show a prediction by the model that made it: another may be chosen by now. */
+function show({ model, score, faces, width, height }, place) {
   const prediction = find(".prediction", place);
+  prediction.style.setProperty("--threshold", model.threshold);
   prediction.style.setProperty("--score", score);
-  prediction.dataset.label = label(score);
-  write(find(".label", prediction), label(score));
+  prediction.dataset.label = label(model, score);
+  write(find(".label", prediction), label(model, score));
   find(".score", prediction).value = score;
   find(".score", prediction).textContent = score.toFixed(2);
-  write(find(".note", prediction), note(faces.length));
-  mark(faces, width, height, place);
+  write(find(".note", prediction), note(model, faces.length));
+  mark(model, faces, width, height, place);
 }
 
 /** Draw the squares about the faces. The picture is shown in the middle of a square. */
-function mark(faces, width, height, place) {
+function mark(model, faces, width, height, place) {
   const shown = Math.max(width, height);
   const boxes = faces.map(({ left, top, side, score }) => {
     const [box, name] = ["div", "span"].map((element) => document.createElement(element));
     box.className = "face";
-    box.dataset.label = name.textContent = label(score);
+    box.dataset.label = name.textContent = label(model, score);
     box.title = score.toFixed(2);
     box.style.setProperty("--left", (left + (shown - width) / 2) / shown);
     box.style.setProperty("--top", (top + (shown - height) / 2) / shown);
@@ -118,13 +144,13 @@ function mark(faces, width, height, place) {
   find(".faces", place).replaceChildren(...boxes);
 }
 
-function note(faces) {
+function note(model, faces) {
   if (faces > 1) return `the largest of ${faces} faces`;
-  return about.crop === "face" && !faces ? "no face: whole picture judged" : "";
+  return model.crop === "face" && !faces ? "no face: whole picture judged" : "";
 }
 
-function label(score) {
-  return about.classes.split(",")[Number(score >= about.threshold)];
+function label({ classes, threshold }, score) {
+  return classes.split(",")[Number(score >= threshold)];
 }
 
 function write(element, text) {
@@ -192,5 +218,19 @@ function showExamples() {
     button.append(image);
     item.append(button);
     find("ul", examples).append(item);
+  }
+}
+
+function showModels() {
+  find("#models").hidden = about.models.length === 1;
+  for (const choice of about.models) {
+    const [label, input, name] = ["label", "input", "span"].map((element) => document.createElement(element));
+    input.type = "radio";
+    input.name = "model";
+    input.checked = choice === about.models[0];
+    input.onchange = () => choose(choice);
+    name.textContent = choice.name;
+    label.append(input, name);
+    find("#models").append(label);
   }
 }

@@ -12,7 +12,7 @@ const REGRESSORS = 16; // for each anchor: the centre, width and height of a box
 
 const ANCHORS = [...anchors(16, 2), ...anchors(8, 6)];
 
-let session; // created when it is first needed, since a model of whole pictures comes without a detector
+let session; // created when it is first needed: a model of whole pictures needs no detector
 
 /** The faces in a picture, the largest first: boxes in whole pixels, which may reach beyond the picture. */
 export async function find(picture) {

@@ -7,24 +7,32 @@ const THUMBNAIL = 320; // pixels, longer side
 const STRIP = 256; // rows read at a time, since a canvas in Safari holds at most 16 megapixels
 
 env.wasm.numThreads = 1; // more threads need headers that a plain static host does not send
-const session = InferenceSession.create(new URL("model.onnx", import.meta.url).href);
-session.catch(() => {}); // reported with each picture instead
+const sessions = {}; // of the models chosen so far, by folder
 
 let last = Promise.resolve();
 
-onmessage = ({ data: { picture, about, reply } }) => {
-  last = last.then(() => classify(picture, about)).then(
+/** Load a model, and classify a picture if the message has one. */
+onmessage = ({ data: { model, picture, reply } }) => {
+  const session = (sessions[model.folder] ??= load(model));
+  if (!picture) return;
+  last = last.then(() => classify(picture, model, session)).then(
     (result) => reply.postMessage(result, [result.thumbnail]),
     (error) => reply.postMessage({ error: error.message }),
   );
 };
 
+function load({ folder }) {
+  const session = InferenceSession.create(new URL(`${folder}.onnx`, import.meta.url).href);
+  session.catch(() => {}); // reported with each picture instead
+  return session;
+}
+
 /**
  * What there is to say of a File or ImageBitmap: its score, which is that of its largest face; the squares about its
  * faces, in pixels, each with a score, the largest first; its width and height; and a thumbnail.
  */
-async function classify(picture, about) {
-  const bitmap = await decode(picture, Number(about.max_megapixels));
+async function classify(picture, model, session) {
+  const bitmap = await decode(picture, Number(model.max_megapixels));
   const { width, height } = bitmap;
   const scale = Math.min(1, THUMBNAIL / Math.max(width, height));
   const thumbnail = await createImageBitmap(bitmap, {
@@ -35,15 +43,16 @@ async function classify(picture, about) {
   const whole = { data: rgb(bitmap), width, height };
   bitmap.close();
   const faces = [];
-  for (const face of about.crop === "face" ? await find(whole) : []) {
-    const view = square(whole, face, Number(about.crop_margin));
-    faces.push({ ...view, score: await score(crop(whole, view)) });
+  for (const face of model.crop === "face" ? await find(whole) : []) {
+    const view = square(whole, face, Number(model.crop_margin));
+    faces.push({ ...view, score: await score(crop(whole, view), session) });
   }
-  return { score: faces.length ? faces[0].score : await score(whole), faces, width, height, thumbnail };
+  const decisive = faces.length ? faces[0].score : await score(whole, session);
+  return { model, score: decisive, faces, width, height, thumbnail };
 }
 
 /** The probability of happy. */
-async function score({ data, width, height }) {
+async function score({ data, width, height }, session) {
   const { scores } = await (await session).run({ picture: new Tensor("uint8", data, [height, width, 3]) });
   return scores.data[1];
 }

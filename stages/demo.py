@@ -1,11 +1,11 @@
-"""Assemble demo/site: a page that runs the exported model in the browser. Any static host can serve it."""
+"""Assemble demo/site: a page that runs models/faces and your own model in the browser, for any static host."""
 
 import shutil
 from pathlib import Path
 
 import onnxruntime
 
-from happysad import CLASSES
+from happysad import CLASSES, DRAWN
 from happysad.common import faces, params
 from happysad.common.cli import run
 from happysad.common.errors import UserError
@@ -17,35 +17,50 @@ RUNTIME = PAGE / "node_modules/onnxruntime-web/dist"
 FILES = [
     *(PAGE / name for name in ("index.html", "style.css", "icon.svg", "app.js", "worker.js", "faces.js")),
     *(RUNTIME / name for name in ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")),
+    faces.DETECTOR,
 ]
 EXAMPLES = 4  # of each class
 
 
 def main(root: Path) -> None:
     settings = params.load(root)
-    model, manifest = root / "models/export/model.onnx", root / "data/prepared/manifest.csv"
-    source = root / settings.source
-    for path in (model, manifest, source) if settings.source_is_built_in else (model,):
-        if not path.exists():
-            raise UserError(f"{path} is missing: run `dvc repro`")
+    manifest, source = root / "data/prepared/manifest.csv", root / settings.source
     if not RUNTIME.exists():
         raise UserError(f"{RUNTIME} is missing: run `npm ci --prefix demo`")
-    about = onnxruntime.InferenceSession(model).get_modelmeta().custom_metadata_map
-    if "crop" not in about:
-        raise UserError(f"{model} was exported by an older version: run `dvc repro`")
-    detector = [faces.DETECTOR] if about["crop"] == "face" else []
-    examples = choose_examples(manifest) if settings.source_is_built_in else []  # photos stay private
+    models, examples = [describe(root, "faces", "Real faces")], []  # the page starts with the first model
+    if (root / "models/export").exists():
+        own = describe(root, "export", "Your model")
+        if own["source"] != DRAWN:
+            models.insert(0, own)
+        else:
+            models.append(own | {"name": "Drawn faces"})
+            if settings.source_is_built_in:  # photos stay private
+                examples = choose_examples(manifest, source)
     with replacing(root / "demo/site") as site:
-        for file in (*FILES, *detector, model):
+        for file in FILES:
             shutil.copy(file, site)
+        for model in models:
+            shutil.copy(root / "models" / model["folder"] / "model.onnx", site / f"{model['folder']}.onnx")
         for example in examples:
             (site / "examples" / example).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / example, site / "examples" / example)
-        write_json(site / "about.json", about | {"examples": examples})
+        write_json(site / "about.json", {"models": models, "examples": examples})
 
 
-def choose_examples(manifest: Path) -> list[str]:
-    """Paths of test pictures, relative to the source, sad and happy in turn: the model was not trained on them."""
+def describe(root: Path, folder: str, name: str) -> dict[str, str]:
+    """The metadata of models/``folder``/model.onnx, its folder, and its name on the page."""
+    model = root / "models" / folder / "model.onnx"
+    metadata = onnxruntime.InferenceSession(model).get_modelmeta().custom_metadata_map
+    if "source" not in metadata:
+        raise UserError(f"{model} was exported by an older version: run `dvc repro`")
+    return metadata | {"folder": folder, "name": name}
+
+
+def choose_examples(manifest: Path, source: Path) -> list[str]:
+    """Paths in ``source`` of test pictures, sad and happy in turn: the model was not trained on them."""
+    for path in (manifest, source):
+        if not path.exists():
+            raise UserError(f"{path} is missing: run `dvc repro`")
     rows = read_csv(manifest)
     test = rows[rows["split"] == "test"]
     by_class = [test["path"][test["label"] == label][:EXAMPLES] for label in CLASSES]

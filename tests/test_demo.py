@@ -17,6 +17,7 @@ from PIL import Image, ImageCms
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 import demo
+from happysad import DRAWN
 from happysad.common import faces, images
 from happysad.common.errors import UserError
 from happysad.common.files import read_json
@@ -31,23 +32,28 @@ in_chromium = pytest.mark.skipif(
 )
 
 
-MARGIN = 1.1
+NAMES = {"faces": "Real faces", "export": "Drawn faces"}
+OTHER = {"threshold": "0.4375", "crop_margin": "1.4", "source": "photographs", "training_data": "sha256:0123"}
 
 
-def set_crop(root: Path, crop: str) -> None:
-    """Have the exported model say what it is to be shown."""
-    path = root / "models/export/model.onnx"
-    model = onnx.load(path)
+def opposite(original: Path, path: Path, **metadata: str) -> None:
+    """Write a model to ``path`` that takes happy for sad and sad for happy, with other metadata."""
+    model = onnx.load(original)
     about = {entry.key: entry.value for entry in model.metadata_props}
-    onnx.helper.set_model_props(model, about | {"crop": crop, "crop_margin": str(MARGIN)})
+    onnx.helper.set_model_props(model, about | metadata)
+    model.graph.node[-1].output[0] = "opposite"
+    order = onnx.numpy_helper.from_array(np.array([1, 0]), "order")
+    model.graph.initializer.append(order)
+    model.graph.node.append(onnx.helper.make_node("Gather", ["opposite", "order"], ["scores"]))
+    path.parent.mkdir(parents=True)
     onnx.save(model, path)
 
 
 @pytest.fixture(scope="module")
 def project(finished, tmp_path_factory) -> Path:
-    """A copy of the finished project, its model shown faces."""
+    """A copy of the finished project, with a stand-in for the model of real faces."""
     root = shutil.copytree(finished, tmp_path_factory.mktemp("demo"), dirs_exist_ok=True)
-    set_crop(root, "face")
+    opposite(root / "models/export/model.onnx", root / "models/faces/model.onnx", **OTHER)
     return root
 
 
@@ -102,7 +108,7 @@ def page(address, browser) -> Iterator[Page]:
     yield page
     page.context.close()
     assert complaints == []
-    assert f"{address}model.onnx" in requests  # so requests of the worker are seen
+    assert f"{address}faces.onnx" in requests  # so requests of the worker are seen
     assert {url.removeprefix("blob:")[: len(address)] for url in requests} == {address}
 
 
@@ -130,18 +136,32 @@ def pictures(tmp_path_factory) -> Path:
 
 
 @in_chromium
-def test_the_page_predicts_as_predict_does(page, pictures, finished):
-    model = finished / "models/export/model_batch.onnx"
-    command = [sys.executable, PROJECT / "stages/predict.py", "--json", "--model", model, pictures]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    expected = [json.loads(line) for line in printed.splitlines()]
-    page.locator("input").set_input_files(sorted(pictures.iterdir()))
-    expect(page.locator("ol .prediction[data-label]")).to_have_count(10, timeout=30_000)
-    for card, prediction in zip(page.locator("ol > li").all(), expected, strict=True):
-        assert card.locator("p").text_content() == Path(prediction["path"]).name
-        assert card.locator(".label").text_content() == prediction["label"]
-        score = float(card.locator(".score").get_attribute("value"))
-        assert score == pytest.approx(prediction["score"], abs=1e-3)
+def test_the_page_predicts_as_predict_does(page, pictures, project):
+    page.locator("[type=file]").set_input_files(sorted(pictures.iterdir()))
+    for folder, name in NAMES.items():
+        model = project / "models" / folder / "model.onnx"
+        command = [sys.executable, PROJECT / "stages/predict.py", "--json", "--model", model, pictures]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        expected = [json.loads(line) for line in printed.splitlines()]
+        choose(page, name)
+        for card, prediction in zip(page.locator("ol > li").all(), expected, strict=True):
+            assert card.locator("p").text_content() == Path(prediction["path"]).name
+            assert card.locator(".label").text_content() == prediction["label"]
+            score = float(card.locator(".score").get_attribute("value"))
+            assert score == pytest.approx(prediction["score"], abs=1e-3)
+            assert threshold_of(card) == prediction["threshold"]
+
+
+def choose(page: Page, name: str) -> None:
+    """Choose a model, and wait until it has judged all pictures."""
+    page.get_by_role("radio", name=name).check()
+    expect(page.get_by_role("status")).to_contain_text("happy", timeout=60_000)
+
+
+def threshold_of(place: Locator) -> float:
+    """Where the mark on the bar is."""
+    read = "prediction => Number(prediction.style.getPropertyValue('--threshold'))"
+    return place.locator(".prediction").evaluate(read)
 
 
 @pytest.fixture(scope="module")
@@ -170,32 +190,36 @@ def people(tmp_path_factory) -> list[Path]:
 
 @in_chromium
 def test_the_page_finds_the_faces_that_predict_finds(page, people, project):
-    model = classifier.load(project / "models/export/model_batch.onnx")
-    page.locator("input").set_input_files(people)
-    expect(page.locator("ol .prediction[data-label]")).to_have_count(len(people), timeout=60_000)
+    page.locator("[type=file]").set_input_files(people)
     counts = []
-    for card, path in zip(page.locator("ol > li").all(), people, strict=True):
-        picture = Image.open(path).convert("RGB")
-        found = faces.find(picture)
-        counts.append(len(found))
-        boxes = card.locator(".face").all()
-        for box, face in zip(boxes, found, strict=True):
-            assert drawn_square(box, picture.size) == pytest.approx(square(picture.size, face), abs=1)
-            score = model.score(images.squash(faces.square(picture, face, MARGIN), model.image_size))
-            assert float(box.get_attribute("title")) == pytest.approx(score, abs=2e-2)
-            assert box.text_content() == box.get_attribute("data-label")
-        largest, _ = faces.view(picture, "face", MARGIN)
-        score = model.score(images.squash(largest, model.image_size))
-        assert float(card.locator(".score").get_attribute("value")) == pytest.approx(score, abs=2e-2)
-        several = f"the largest of {len(found)} faces" if len(found) > 1 else ""
-        assert card.locator(".note").text_content() == (several if found else "no face: whole picture judged")
+    for folder, name in NAMES.items():
+        model = classifier.load(project / "models" / folder / "model.onnx")
+        margin = model.crop_margin
+        choose(page, name)
+        for card, path in zip(page.locator("ol > li").all(), people, strict=True):
+            picture = Image.open(path).convert("RGB")
+            found = faces.find(picture)
+            counts.append(len(found))
+            boxes = card.locator(".face").all()
+            for box, face in zip(boxes, found, strict=True):
+                expected = square(picture.size, face, margin)
+                assert drawn_square(box, picture.size) == pytest.approx(expected, abs=1)
+                score = model.score(images.squash(faces.square(picture, face, margin), model.image_size))
+                assert float(box.get_attribute("title")) == pytest.approx(score, abs=2e-2)
+                assert box.text_content() == box.get_attribute("data-label")
+            largest, _ = faces.view(picture, "face", margin)
+            score = model.score(images.squash(largest, model.image_size))
+            assert float(card.locator(".score").get_attribute("value")) == pytest.approx(score, abs=2e-2)
+            several = f"the largest of {len(found)} faces" if len(found) > 1 else ""
+            note = several if found else "no face: whole picture judged"
+            assert card.locator(".note").text_content() == note
     assert set(counts) >= {0, 1, 2, 3, 4}
 
 
-def square(size: tuple[int, int], face: faces.Face) -> tuple[int, int, int]:
+def square(size: tuple[int, int], face: faces.Face, margin: float) -> tuple[int, int, int]:
     """Left, top and side, in pixels, of what ``faces.square`` cuts out of a picture of ``size``."""
     picture = SimpleNamespace(size=size, width=size[0], height=size[1], crop=lambda box: box)
-    left, top, right, _ = faces.square(picture, face, MARGIN)
+    left, top, right, _ = faces.square(picture, face, margin)
     return left, top, right - left
 
 
@@ -227,11 +251,40 @@ def test_the_page_resizes_as_pillow_does(browser, address, sizes):
 
 
 @in_chromium
-def test_a_model_of_whole_pictures_is_shown_them(page, people):
-    page.route("**/about.json", lambda route: route.fulfill(json={**route.fetch().json(), "crop": "whole"}))
+def test_a_model_is_chosen_with_the_keyboard_and_loaded_then(page):
+    first, second = (page.get_by_role("radio", name=name) for name in NAMES.values())
+    expect(first).to_be_checked()
+    expect(page.locator("#threshold")).to_have_text("0.44")
+    expect(page.locator("#about")).to_contain_text("Real faces: trained on photographs (sha256:0123)")
+    first.focus()
+    with page.expect_request("**/export.onnx"):
+        first.press("ArrowRight")
+    expect(second).to_be_checked()
+    expect(page.locator("#threshold")).not_to_have_text("0.44")
+    expect(page.locator("#about")).to_contain_text(f"Drawn faces: trained on {DRAWN}")
+
+
+def change(page: Page, **metadata: str) -> None:
+    """Reload the page, which then has a single model, with other metadata."""
+    model = page.request.get(f"{page.url}about.json").json()["models"][0] | metadata
+    page.route("**/about.json", lambda route: route.fulfill(json={"models": [model], "examples": []}))
     page.reload()
     expect(page.locator("#threshold")).not_to_be_empty()
-    page.locator("input").set_input_files(people[3])
+
+
+@in_chromium
+def test_a_single_model_leaves_no_choice(page, people):
+    change(page)
+    expect(page.locator("#models")).to_be_hidden()
+    expect(page.locator("#examples")).to_be_hidden()
+    page.locator("[type=file]").set_input_files(people[3])
+    expect(page.locator("ol .face")).to_have_count(3)
+
+
+@in_chromium
+def test_a_model_of_whole_pictures_is_shown_them(page, people):
+    change(page, crop="whole")
+    page.locator("[type=file]").set_input_files(people[3])
     expect(page.locator("ol .prediction[data-label]")).to_have_count(1)
     expect(page.locator("ol .face")).to_have_count(0)
     expect(page.locator("ol .note")).to_be_empty()
@@ -239,15 +292,10 @@ def test_a_model_of_whole_pictures_is_shown_them(page, people):
 
 @in_chromium
 def test_the_size_limit_is_the_models(page, tmp_path):
-    page.route(
-        "**/about.json",
-        lambda route: route.fulfill(json={**route.fetch().json(), "max_megapixels": "0.01"}),
-    )
-    page.reload()
-    expect(page.locator("#threshold")).not_to_be_empty()
+    change(page, max_megapixels="0.01")
     draw(1, 101, 100).save(tmp_path / "large.png")
     draw(1, 100, 100).save(tmp_path / "small.png")
-    page.locator("input").set_input_files([tmp_path / "large.png", tmp_path / "small.png"])
+    page.locator("[type=file]").set_input_files([tmp_path / "large.png", tmp_path / "small.png"])
     expect(page.locator("ol .failed")).to_have_text(["large.png: larger than 0.01 megapixels"])
     expect(page.locator("ol .prediction[data-label]")).to_have_count(1)
 
@@ -290,6 +338,11 @@ def test_webcam(page):
     score = page.locator("#live .score")
     expect(score).to_have_text(re.compile(r"0\.\d\d|1\.00"))
     expect(score).not_to_have_attribute("value", score.get_attribute("value"))  # the camera's picture moves
+    assert threshold_of(page.locator("#live")) == 0.4375
+    page.get_by_role("radio", name="Drawn faces").check()
+    expect(page.locator("#live .prediction")).not_to_have_attribute(
+        "style", re.compile("--threshold: 0.4375")
+    )
     camera = page.evaluate_handle("() => document.querySelector('video').srcObject.getTracks()[0]")
     page.get_by_role("button", name="Stop the webcam").click()
     expect(page.locator("#live")).to_be_hidden()
@@ -309,45 +362,65 @@ def test_nothing_can_be_sent_elsewhere(browser, address):
 
 def test_examples_are_test_pictures(finished):
     manifest = finished / "data/prepared/manifest.csv"
-    rows = read_csv(manifest).set_index("path").loc[demo.choose_examples(manifest)]
+    examples = demo.choose_examples(manifest, finished / "data/generated")
+    rows = read_csv(manifest).set_index("path").loc[examples]
     assert list(rows["label"]) == ["sad", "happy"] * demo.EXAMPLES
     assert set(rows["split"]) == {"test"}
 
 
-@pytest.mark.parametrize("crop", ["face", "whole"])
-def test_photos_stay_private(finished, tmp_path, monkeypatch, crop):
-    make_project(tmp_path, source="photos")
-    shutil.copytree(finished / "models/export", tmp_path / "models/export")
-    set_crop(tmp_path, crop)
+@pytest.fixture
+def untrained(project, tmp_path, monkeypatch) -> Path:
+    """A project before its first run, and a page without its files."""
+    make_project(tmp_path)
+    shutil.copytree(project / "models/faces", tmp_path / "models/faces")
     monkeypatch.setattr(demo, "FILES", [])
     monkeypatch.setattr(demo, "RUNTIME", tmp_path)
-    demo.main(tmp_path)
-    assert read_json(tmp_path / "demo/site/about.json")["examples"] == []
-    assert {file.name for file in (tmp_path / "demo/site").iterdir()} == {
-        *("about.json", "model.onnx"),
-        *(["face_detector.onnx"] if crop == "face" else []),
-    }
+    return tmp_path
 
 
-def test_a_model_of_an_older_version(project, tmp_path, monkeypatch):
-    make_project(tmp_path, source="photos")
-    shutil.copytree(project / "models/export", tmp_path / "models/export")
-    model = onnx.load(tmp_path / "models/export/model.onnx")
-    del model.metadata_props[:]
-    onnx.save(model, tmp_path / "models/export/model.onnx")
-    monkeypatch.setattr(demo, "RUNTIME", tmp_path)
+def test_real_faces_before_any_run(untrained):
+    demo.main(untrained)
+    about = read_json(untrained / "demo/site/about.json")
+    assert [model["name"] for model in about["models"]] == ["Real faces"]
+    assert about["examples"] == []
+    assert {file.name for file in (untrained / "demo/site").iterdir()} == {"about.json", "faces.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("pictures from a folder called photos", ["Your model", "Real faces"]),
+        (DRAWN, ["Real faces", "Drawn faces"]),  # before params.yaml named photos
+    ],
+)
+def test_photos_stay_private(project, untrained, source, names):
+    make_project(untrained, source="photos")
+    opposite(project / "models/export/model.onnx", untrained / "models/export/model.onnx", source=source)
+    demo.main(untrained)
+    site = untrained / "demo/site"
+    about = read_json(site / "about.json")
+    assert [model["name"] for model in about["models"]] == names
+    assert about["examples"] == []
+    assert {file.name for file in site.iterdir()} == {"about.json", "faces.onnx", "export.onnx"}
+
+
+def test_a_model_of_an_older_version(untrained):
+    older = onnx.load(untrained / "models/faces/model.onnx")
+    del older.metadata_props[:]
+    (untrained / "models/export").mkdir()
+    onnx.save(older, untrained / "models/export/model.onnx")
     with pytest.raises(UserError, match=r"model.onnx was exported by an older version: run `dvc repro`"):
-        demo.main(tmp_path)
+        demo.main(untrained)
 
 
-def test_what_is_missing_is_named_and_nothing_written(finished, tmp_path, monkeypatch):
-    make_project(tmp_path)
-    for name in ("models/export/model.onnx", "data/prepared/manifest.csv", "data/generated"):
-        with pytest.raises(UserError, match=rf"{tmp_path}/{name} is missing: run `dvc repro`"):
-            demo.main(tmp_path)
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    monkeypatch.setattr(demo, "RUNTIME", tmp_path / "absent")
+def test_what_is_missing_is_named_and_nothing_written(project, untrained, monkeypatch):
+    shutil.copytree(project / "models/export", untrained / "models/export")
+    for name in ("data/prepared/manifest.csv", "data/generated"):
+        with pytest.raises(UserError, match=rf"{untrained}/{name} is missing: run `dvc repro`"):
+            demo.main(untrained)
+        (untrained / name).parent.mkdir(parents=True, exist_ok=True)
+        (untrained / name).touch()
+    monkeypatch.setattr(demo, "RUNTIME", untrained / "absent")
     with pytest.raises(UserError, match=r"absent is missing: run `npm ci"):
-        demo.main(finished)
-    assert not (tmp_path / "demo").exists()
+        demo.main(untrained)
+    assert not (untrained / "demo").exists()
