@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all test lint format lock experiments report demo tensorboard clean
+.PHONY: all test lint format lock experiments report faces demo tensorboard clean
 
 all: $(VENV)/installed  ## train, measure and export a classifier from the pictures that params.yaml names
 	dvc repro
@@ -36,7 +36,13 @@ report: $(VENV)/installed  ## the test figures, plots and galleries as one page 
 	dvc repro
 	python stages/report.py
 
-demo: $(VENV)/installed demo/node_modules  ## a page to try the model in a browser; PORT=8000, or any free one
+faces: $(VENV)/installed  ## train models/faces again: make faces SOURCE=path/to/fer2013
+	dvc exp run --name faces -S source=$(SOURCE) $$(cat experiments/faces) export
+	cp params.yaml models/model.keras models/export/model.onnx models/export/model.tflite models/export/labels.txt models/faces
+	{ sed '/^| model_batch.onnx/d; /^| model_int8.tflite/d; /^| saved_model/d; s/, model_int8.tflite//' models/export/README.md; \
+		echo; cat models/faces/fer2013.md; } > models/faces/README.md
+
+demo: $(VENV)/installed demo/node_modules  ## a page to try the models in a browser; PORT=8000, or any free one
 	python stages/demo.py
 	python -m http.server --bind 127.0.0.1 --directory demo/site $(PORT)
 

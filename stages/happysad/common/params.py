@@ -91,7 +91,7 @@ class Augment:
 class Train:
     seed: int = between(*SEED)
     threads: int = between(1, 1024)
-    start: str | None = field()
+    start: str | None = one_of("models/faces/model.keras")  # a dependency of train in dvc.yaml
     precision: str = one_of("float32", "auto")
     epochs: int = between(1, 100_000)
     batch_size: int = between(1, 65_536)

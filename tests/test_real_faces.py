@@ -1,0 +1,85 @@
+"""models/faces, the model in git: its files, its card and its metadata agree with each other."""
+
+import json
+import re
+import zipfile
+from dataclasses import replace
+
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+import yaml
+from conftest import PROJECT, draw
+
+from happysad.common import faces, params
+from happysad.prediction import classifier
+from happysad.training import cnn
+
+FOLDER = PROJECT / "models/faces"
+CARD = (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def metadata() -> dict[str, str]:
+    return onnxruntime.InferenceSession(FOLDER / "model.onnx").get_modelmeta().custom_metadata_map
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return cnn.load(FOLDER / "model.keras")
+
+
+@pytest.fixture(scope="module")
+def settings() -> params.Params:
+    return params.load(FOLDER)
+
+
+def test_every_file_gives_the_same_scores(model):
+    pictures = np.stack([np.asarray(draw(seed, 48, 48)) for seed in range(20)])
+    expected = cnn.predict(model, pictures)
+    assert np.ptp(expected) > 0.2  # or comparing them would prove nothing
+    for name in ("model.onnx", "model.tflite"):
+        score = classifier.load(FOLDER / name).score
+        assert np.allclose([score(picture) for picture in pictures], expected, atol=1e-5)
+
+
+def test_the_recipe_builds_the_model(model, settings, metadata):
+    built = cnn.build(settings.prepare.image_size, settings.model)
+    assert [w.shape for w in built.get_weights()] == [w.shape for w in model.get_weights()]
+    assert metadata["image_size"] == str(settings.prepare.image_size)
+    assert (metadata["crop"], metadata["crop_margin"]) == ("face", repr(settings.prepare.crop_margin))
+    assert metadata["detector"] == faces.fingerprint()
+
+
+def test_the_recipe_in_experiments_is_that_of_params_yaml(settings):
+    words = (PROJECT / "experiments/faces").read_text().split()
+    default = params.load(PROJECT)
+    for setting in words[1::2]:
+        key, value = setting.split("=")
+        group, name = key.split(".")
+        value = yaml.safe_load(value)
+        value = tuple(value) if isinstance(value, list) else value
+        default = replace(default, **{group: replace(getattr(default, group), **{name: value})})
+    assert (default.model, default.augment, default.train) == (settings.model, settings.augment, settings.train)
+    assert default.prepare == settings.prepare
+
+
+def test_the_card_says_what_the_files_say(model, metadata):
+    with zipfile.ZipFile(FOLDER / "model.tflite") as attached:
+        in_tflite = json.loads(attached.read("metadata.json"))
+    changes = {"preprocessing"}  # model.onnx resizes pictures itself
+    assert {k: v for k, v in in_tflite.items() if k not in changes} == {
+        k: v for k, v in metadata.items() if k not in changes
+    }
+    assert f"Fingerprint of the training split: `{metadata['training_data']}`" in CARD
+    assert f"if the second score is at\nleast {float(metadata['threshold']):.3f}" in CARD
+    assert f"{model.count_params():,} parameters" in CARD
+    assert (FOLDER / "labels.txt").read_text().split() == metadata["classes"].split(",")
+    assert CARD.endswith((FOLDER / "fer2013.md").read_text(encoding="utf-8"))
+
+
+def test_the_card_lists_the_files_that_are_there():
+    sizes = dict(re.findall(r"^\| (model\S+|saved_model) \| (\d+) \|", CARD, re.MULTILINE))
+    assert sizes == {name: str((FOLDER / name).stat().st_size) for name in ("model.onnx", "model.tflite")}
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 6e6
