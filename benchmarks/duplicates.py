@@ -25,12 +25,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
 from happysad.data import duplicates
 
 Pairs = set[tuple[str, str]]
+Change = Callable[[Image.Image, random.Random], Image.Image]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
@@ -148,7 +149,90 @@ def resized(image: Image.Image, rng: random.Random) -> Image.Image:
     return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
 
 
-KINDS: dict[str, Callable[[Image.Image, random.Random], Image.Image] | None] = {
+def part(share: float) -> Change:
+    """Keep this share of the width and of the height, anywhere."""
+
+    def keep(image: Image.Image, rng: random.Random) -> Image.Image:
+        left, top = rng.uniform(0, 1 - share), rng.uniform(0, 1 - share)
+        return cropped(image, left, top, 1 - share - left, 1 - share - top)
+
+    return keep
+
+
+def turned(degrees: float) -> Change:
+    def turn(image: Image.Image, rng: random.Random) -> Image.Image:
+        grey = (128, 128, 128)
+        return image.rotate(degrees * rng.choice((-1, 1)), Image.Resampling.BICUBIC, fillcolor=grey)
+
+    return turn
+
+
+def logo(image: Image.Image, rng: random.Random) -> Image.Image:
+    """A ring on a square of colour in a corner, its side 12% of the shorter side."""
+    result, side = image.copy(), round(0.12 * min(image.size))
+    x = rng.choice((0.02, 0.98)) * (image.width - side)
+    y = rng.choice((0.02, 0.98)) * (image.height - side)
+    draw, colour = ImageDraw.Draw(result), tuple(rng.randrange(256) for _ in "rgb")
+    draw.rectangle([x, y, x + side, y + side], fill=colour)
+    draw.ellipse([x + side / 5, y + side / 5, x + side * 4 / 5, y + side * 4 / 5], outline="white", width=side // 8)
+    return result
+
+
+def sentence(rng: random.Random, words: int) -> str:
+    return " ".join("".join(rng.choices("abcdefghijklmnoprstuvwy", k=rng.randint(2, 8))) for _ in range(words))
+
+
+def caption(image: Image.Image, rng: random.Random) -> Image.Image:
+    """A white or black bar over the lower 13%, with text."""
+    result, height = image.copy(), round(0.13 * image.height)
+    colours = rng.sample(("white", "black"), 2)
+    draw = ImageDraw.Draw(result)
+    draw.rectangle([0, image.height - height, image.width, image.height], fill=colours[0])
+    at = (image.width * 0.04, image.height - 0.85 * height)
+    draw.text(at, sentence(rng, 4), fill=colours[1], font_size=max(4, 0.6 * height))
+    return result
+
+
+def watermark(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Translucent text across the middle."""
+    text = Image.new("L", image.size)
+    size = max(5, image.height * 0.15)
+    draw = ImageDraw.Draw(text)
+    draw.text((image.width * 0.05, image.height * rng.uniform(0.3, 0.6)), sentence(rng, 3), 110, font_size=size)
+    return Image.composite(Image.new("RGB", image.size, "white"), image, text)
+
+
+def border(image: Image.Image, rng: random.Random) -> Image.Image:
+    """6% of the shorter side, in a random colour, on each of the four sides."""
+    return ImageOps.expand(image, round(0.06 * min(image.size)), tuple(rng.randrange(256) for _ in "rgb"))
+
+
+def black_bars(image: Image.Image, rng: random.Random) -> Image.Image:
+    """15% of the height above and below, as in a film or a screenshot."""
+    bar = round(0.15 * image.height)
+    return ImageOps.expand(image, (0, bar, 0, bar), "black")
+
+
+def noise(image: Image.Image, rng: random.Random) -> Image.Image:
+    added = np.random.default_rng(rng.getrandbits(32)).normal(0, 10, (image.height, image.width, 3))
+    return Image.fromarray((np.asarray(image) + added).clip(0, 255).astype(np.uint8))
+
+
+def gamma(image: Image.Image, rng: random.Random) -> Image.Image:
+    power = rng.choice((0.6, 1.6))
+    return image.point([round(255 * (level / 255) ** power) for level in range(256)] * 3)
+
+
+def transparent_corner(image: Image.Image, rng: random.Random) -> Image.Image:
+    """The upper left corner fades out over a third of the sides."""
+    y, x = np.mgrid[: image.height, : image.width]
+    alpha = np.hypot(x / image.width, y / image.height) * 3 * 255
+    result = image.copy()
+    result.putalpha(Image.fromarray(alpha.clip(0, 255).astype(np.uint8)))
+    return result
+
+
+KINDS: dict[str, Change | None] = {
     "exact": None,
     "other class": None,
     "png": lambda image, rng: image,
@@ -160,7 +244,24 @@ KINDS: dict[str, Callable[[Image.Image, random.Random], Image.Image] | None] = {
     "contrast": lambda image, rng: ImageEnhance.Contrast(image).enhance(rng.uniform(0.7, 1.4)),
     "grey": lambda image, rng: image.convert("L"),
     "mirrored": lambda image, rng: ImageOps.mirror(image),
+    "logo": logo,
+    "caption": caption,
+    "border": border,
+    "black bars": black_bars,
+    "turned 3°": turned(3),
+    "turned 8°": turned(8),
+    "85%": part(0.85),
+    "75%": part(0.75),
+    "60%": part(0.60),
+    "watermark": watermark,
+    "blur": lambda image, rng: image.filter(ImageFilter.GaussianBlur(0.01 * min(image.size))),
+    "noise": noise,
+    "gamma": gamma,
+    "saturation": lambda image, rng: ImageEnhance.Color(image).enhance(rng.choice((0.3, 2))),
+    "squeezed": lambda image, rng: image.resize((max(1, image.width * 4 // 5), image.height)),
+    "transparent": transparent_corner,
 }
+PNG = ("png", "transparent")
 
 
 def plant(originals: list[Path], folder: Path, seed: int) -> dict[tuple[str, str], str]:

@@ -1,0 +1,151 @@
+"""Copies by local features: pictures that show the same thing in part, turned, or with something laid over it.
+
+ORB (Rublee et al., 2011) describes the surroundings of up to 200 corners of a picture by 256 bits each. Two pictures
+are compared in three steps of rising cost:
+
+1. Candidates share descriptors. Of the descriptors' eight 32-bit words one must be equal, so that sorting
+   finds them (locality-sensitive hashing), and most of the other bits.
+2. RANSAC finds the affine map that most of the matching corners agree on.
+3. Where both pictures overlap under that map, their thumbnails must correlate. This tells copies from strangers with the
+   same logo, caption or layout of a face. A fifth of the overlap may differ: a logo or a caption.
+
+Corners are found and described in integers, and all else in float64 with its result rounded, so that no
+decision depends on the processor.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+SIDE, ENLARGED = 256, 3  # pixels of the longer side in which corners are sought; a small picture is enlarged at most so much
+CORNERS = 200  # at most, the strongest
+NEIGHBOURS = 8  # descriptors with the same word that one is compared with: bounds the time that common ones take
+NEAR, SHARED = 32, 4  # bits that two descriptors may differ in, and how many such a candidate must have
+MATCH, TURN = 64, 18  # bits that two corners may differ in once a pair is a candidate, and 256ths of a turn
+TOLERANCE, INLIERS = 5, 8  # of the affine map: 256ths of a picture's sides; corners that must agree on it
+OVERLAP = 0.2  # minimum share of each picture that the other shows
+EVERYWHERE, KEPT, CONFIRMED = 0.5, 0.8, 0.9  # minimum correlation of the overlap; share of it that must reach a higher one
+CELLS = 32
+
+cv2.setNumThreads(1)  # pictures are described side by side already
+
+
+class Match(NamedTuple):
+    similarity: float  # correlation of Laplacians where both overlap, CONFIRMED to 1, rounded to 6 decimals
+    shown: tuple[float, float]  # the share of the first picture that the second shows, and the reverse
+
+
+def describe(picture: Image.Image) -> np.ndarray:
+    """The corners of a grey picture: (k, 35) uint8, of each its descriptor in 32 bytes, x, y (256ths of the sides) and angle (of a turn)."""
+    scale = min(SIDE / max(picture.size), ENLARGED)
+    size = [max(1, round(scale * length)) for length in picture.size]
+    grey = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2)
+    orb = cv2.ORB_create(CORNERS, edgeThreshold=16, fastThreshold=5)
+    corners, descriptors = orb.detectAndCompute(np.asarray(grey), None)
+    if not corners:
+        return np.zeros((0, 35), np.uint8)
+    places = np.array([(*corner.pt, corner.angle) for corner in corners[:CORNERS]]) * 256 / (*size, 360)
+    return np.hstack([descriptors[:CORNERS], places.astype(np.uint8)])
+
+
+def candidates(pictures: list[np.ndarray]) -> np.ndarray:
+    """(p, 2) indices of pictures, first < second, that share SHARED descriptors; ``pictures`` as from ``describe``."""
+    features = np.concatenate(pictures)
+    picture = np.repeat(np.arange(len(pictures)), [len(corners) for corners in pictures])
+    words = features[:, :32].copy().view(np.uint32)
+    halves = words.view(np.uint64)
+    found = []
+    for word in words.T:
+        order = word.astype(np.uint64) << 32 | np.arange(len(words), dtype=np.uint64)
+        order.sort()
+        value, corner = (order >> 32).astype(np.uint32), order.astype(np.uint32)
+        at = np.arange(len(order))
+        for step in range(1, NEIGHBOURS + 1):
+            at = at[: np.searchsorted(at, len(order) - step)]
+            at = at[value[at] == value[at + step]]
+            a, b = corner[at], corner[at + step]
+            near = (_turn(features[a], features[b]) <= TURN) & (picture[a] != picture[b])
+            a, b = a[near], b[near]
+            near = np.bitwise_count(halves[a] ^ halves[b]).sum(axis=1) <= NEAR
+            found.append(a[near].astype(np.uint64) << 32 | b[near])  # a < b, as the words are sorted with them
+    found = np.unique(np.concatenate(found))
+    pairs = picture[found >> 32] * len(pictures) + picture[found & 0xFFFFFFFF]
+    pairs, counts = np.unique(pairs, return_counts=True)
+    return np.stack(np.divmod(pairs[counts >= SHARED], len(pictures)), axis=1)
+
+
+def compare(a: np.ndarray, b: np.ndarray, first: np.ndarray, second: np.ndarray) -> Match | None:
+    """How alike two copies are, whose features are a and b and whose thumbnails are first and second; None for strangers."""
+    warp = _align(a, b)
+    scale = np.linalg.det(warp[:, :2])
+    if not 0.1 < scale < 10:
+        return None
+    if swapped := scale > 1:  # compare at the scale of the picture that shows more
+        warp, first, second = cv2.invertAffineTransform(warp), second, first
+    back = cv2.invertAffineTransform(warp)
+    inside = _inside(back)
+    shown = float(inside.mean()), float(_inside(warp).mean())
+    if min(shown) < OVERLAP:
+        return None
+    back[:, 2] *= CELLS / 256
+    moved = Image.fromarray(second).transform(
+        second.shape, Image.Transform.AFFINE, back.ravel().tolist(), Image.Resampling.BILINEAR
+    )
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    inside = cv2.erode(inside.astype(np.uint8), cross) > 0
+    x, y = (cv2.Laplacian(t, cv2.CV_16S)[inside].astype(np.float64) for t in (first, np.asarray(moved)))
+    if _correlation(_saturated(x), _saturated(y)) < EVERYWHERE:
+        return None
+    similarity = round(_trimmed_correlation(x, y), 6)
+    return Match(similarity, shown[::-1] if swapped else shown) if similarity >= CONFIRMED else None
+
+
+def _align(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The affine map (2, 3) of places in b to places in a, all zero if too few corners agree on one."""
+    distance, nearest = cv2.batchDistance(
+        a[:, :32], b[:, :32], cv2.CV_32S, normType=cv2.NORM_HAMMING, K=1, crosscheck=True
+    )
+    matched = np.flatnonzero((nearest[:, 0] >= 0) & (distance[:, 0] <= MATCH))
+    a, b = a[matched], b[nearest[matched, 0]]
+    upright = _turn(a, b) <= TURN
+    a, b = (x[upright, 32:34].astype(np.float32) for x in (a, b))
+    if len(a) >= INLIERS:
+        warp, agree = cv2.estimateAffine2D(b, a, ransacReprojThreshold=TOLERANCE)
+        if agree.sum() >= INLIERS:
+            return warp
+    return np.zeros((2, 3))
+
+
+def _turn(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The angle (n,) between corners of a and of b, 0 to 128."""
+    return np.abs((a[:, 34] - b[:, 34]).view(np.int8).astype(int))
+
+
+def _inside(warp: np.ndarray) -> np.ndarray:
+    """Which cells (32, 32) of a picture the map takes into another."""
+    centres = (np.arange(CELLS) + 0.5) * (256 / CELLS)
+    places = warp[:, :2] @ np.stack(np.meshgrid(centres, centres)).reshape(2, -1) + warp[:, 2:]
+    return ((places > 0) & (places < 256)).all(axis=0).reshape(CELLS, CELLS)
+
+
+def _saturated(x: np.ndarray) -> np.ndarray:
+    """Strong and weak edges made alike, so that the letters of a caption do not outweigh the picture above it."""
+    x = x / (np.abs(x).mean() + 1)
+    return x / (np.abs(x) + 0.2)
+
+
+def _trimmed_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """The correlation of those cells that fit a line best: least trimmed squares (Rousseeuw and Van Driessen, 1999)."""
+    kept = np.ones(len(x), bool)
+    for _ in range(4):
+        u, v = x - x[kept].mean(), y - y[kept].mean()
+        residual = np.abs(u - u[kept] @ v[kept] / (v[kept] @ v[kept] + 1e-6) * v)
+        kept = residual <= np.sort(residual)[int(KEPT * len(residual)) - 1]
+    return _correlation(x[kept], y[kept])
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> float:
+    x, y = x - x.mean(), y - y.mean()
+    return float(x @ y / np.sqrt((x @ x) * (y @ y) + 1e-6))
