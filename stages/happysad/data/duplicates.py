@@ -13,7 +13,9 @@ from PIL import Image
 from happysad.data import local_features, thumbnails
 
 RESEMBLES = 0.7  # minimum similarity of the thumbnails of a member of a group and its representative
-WHOLE = 2 / 3  # a picture of which each of its copies shows at least so much is no collage
+COMMON = 0.1  # the least part of a representative's area that all members show
+
+Box = tuple[float, float, float, float]  # left, top, right and bottom of a part of a picture, whose sides are 1
 
 
 class Signature(NamedTuple):
@@ -27,7 +29,7 @@ class Pair(NamedTuple):
     first: int
     second: int
     similarity: float  # correlation of Laplacians, 0.9 to 1, rounded to 6 decimals
-    shown: tuple[float, float] = (1, 1)  # the share of the first picture that the second shows, and the reverse
+    shown: tuple[Box, Box] = ((0, 0, 1, 1),) * 2  # what the second shows of the first, and the reverse
 
 
 def signature(picture: Image.Image, *views: Image.Image) -> Signature:
@@ -56,31 +58,25 @@ def find(signatures: list[Signature]) -> list[Pair]:
 def group(pairs: list[Pair], signatures: list[Signature]) -> np.ndarray:
     """Group number (n,) of each picture: pairs are followed transitively, within a bound.
 
-    The representative of a group is a member that the others show as a whole, and of these the one of most
-    pairs. A pair joins two groups only where every member resembles the representative of both. So neither a chain of
-    small changes nor a collage can tie strangers together: the collage joins one of its parts. A pair with its
+    The representative of a group is its member of most pairs. A pair joins two groups only where every member
+    resembles the representative of the whole, and all show one part of it in common. So neither a chain of small
+    changes nor a collage can tie strangers together: the collage is put with one of its parts. A pair with its
     pictures in two groups is one that this bound cut.
     """
-    n = len(signatures)
-    degree = np.bincount([i for pair in pairs for i in pair[:2]], minlength=n)
-    whole = np.ones(n, bool)
-    for pair in pairs:
-        whole[list(pair[:2])] &= np.array(pair.shown) >= WHOLE
-    for pair in pairs:
-        if pair.similarity == 1:  # the first stands for the second
-            whole[pair.second] &= whole[pair.first]
-    linked = {ends for i, j, *_ in pairs for ends in ((i, j), (j, i))}
-    groups = {i: [i] for i in range(n)}  # representative: members
-    head = np.arange(n)
-
-    def rank(k: int) -> tuple:
-        return whole[k], degree[k], signatures[k].thumbnails.tobytes()
-
+    degree = np.bincount([i for pair in pairs for i in pair[:2]], minlength=len(signatures))
+    shown = {ends: box for i, j, _, boxes in pairs for ends, box in zip(((j, i), (i, j)), boxes, strict=True)}
+    groups = {i: [i] for i in range(len(signatures))}  # representative: members
+    common = dict.fromkeys(groups, (0, 0, 1, 1))  # representative: what all members show of it
+    head = np.arange(len(signatures))
     for i, j, *_ in sorted(pairs, key=lambda pair: -pair.similarity):
         if head[i] == head[j]:
             continue
-        leaves, stays = sorted((head[i], head[j]), key=rank)
-        if all((k, stays) in linked or _resembles(signatures[k], signatures[stays]) for k in groups[leaves]):
+        leaves, stays = sorted((head[i], head[j]), key=lambda k: (degree[k], signatures[k].thumbnails.tobytes()))
+        box = common[stays]
+        for k in groups[leaves]:
+            box = _intersection(box, shown.get((k, stays)) or _shown(signatures[k], signatures[stays]))
+        if (box[2] - box[0]) * (box[3] - box[1]) >= COMMON:
+            common[stays] = box
             groups[stays] += groups[leaves]
             head[groups.pop(leaves)] = stays
     return np.unique(head, return_inverse=True)[1]
@@ -90,7 +86,15 @@ def _compare(a: Signature, b: Signature) -> local_features.Match | None:
     return local_features.compare(a.features, b.features, a.thumbnails[0], b.thumbnails[0])
 
 
-def _resembles(a: Signature, b: Signature) -> bool:
-    """Whether a picture is like another, or its mirror image, in one of the views, or shows a part of it."""
-    both = np.concatenate([a.thumbnails, a.thumbnails[:, :, ::-1]]), np.tile(b.thumbnails, (2, 1, 1))
-    return thumbnails.similarity(*both).max() >= RESEMBLES or _compare(a, b) is not None
+def _shown(picture: Signature, representative: Signature) -> Box:
+    """What a picture shows of a representative, in any view and perhaps mirrored: nothing if it does not resemble it."""
+    views = np.concatenate([picture.thumbnails, picture.thumbnails[:, :, ::-1]])
+    if thumbnails.similarity(views, np.tile(representative.thumbnails, (2, 1, 1))).max() >= RESEMBLES:
+        return 0, 0, 1, 1
+    match = _compare(picture, representative)
+    return match.shown[1] if match else (0, 0, 0, 0)
+
+
+def _intersection(a: Box, b: Box) -> Box:
+    left, top = max(a[0], b[0]), max(a[1], b[1])
+    return left, top, max(left, min(a[2], b[2])), max(top, min(a[3], b[3]))

@@ -25,16 +25,17 @@ NEIGHBOURS = 8  # descriptors with the same word that one is compared with: boun
 NEAR, SHARED = 32, 4  # bits that two descriptors may differ in, and how many such a candidate must have
 MATCH, TURN = 64, 18  # bits that two corners may differ in once a pair is a candidate, and 256ths of a turn
 TOLERANCE, INLIERS = 5, 8  # of the affine map: 256ths of a picture's sides; corners that must agree on it
-OVERLAP = 0.2  # minimum share of each picture that the other shows
-EVERYWHERE, KEPT, CONFIRMED = 0.5, 0.8, 0.9  # minimum correlation of the overlap; share of it that must reach a higher one
-CELLS = 32
+SQUEEZE, OVERLAP = 2.5, 1  # how much one side may shrink more than the other; minimum sum of the shares both show
+CELLS = 32  # of a thumbnail's side
+KEPT, CONFIRMED = 0.8, 0.9  # the share of the overlap that must correlate, and how much
+MARGIN, MIDDLE = 0.16, 0.6  # what is taken off the overlap on each side, and the minimum correlation of the rest
 
 cv2.setNumThreads(1)  # pictures are described side by side already
 
 
 class Match(NamedTuple):
     similarity: float  # correlation of Laplacians where both overlap, CONFIRMED to 1, rounded to 6 decimals
-    shown: tuple[float, float]  # the share of the first picture that the second shows, and the reverse
+    shown: tuple[tuple, tuple]  # the box (left, top, right, bottom) of the first that the second shows, and the reverse
 
 
 def describe(picture: Image.Image) -> np.ndarray:
@@ -80,30 +81,35 @@ def compare(a: np.ndarray, b: np.ndarray, first: np.ndarray, second: np.ndarray)
     """How alike two copies are, whose features are a and b and whose thumbnails are first and second; None for strangers."""
     warp = _align(a, b)
     scale = np.linalg.det(warp[:, :2])
-    if not 0.1 < scale < 10:
+    long, short = np.linalg.svd(warp[:, :2], compute_uv=False)
+    if scale <= 0 or short < long / SQUEEZE:
         return None
     if swapped := scale > 1:  # compare at the scale of the picture that shows more
         warp, first, second = cv2.invertAffineTransform(warp), second, first
     back = cv2.invertAffineTransform(warp)
-    inside = _inside(back)
-    shown = float(inside.mean()), float(_inside(warp).mean())
-    if min(shown) < OVERLAP:
+    inside, around = _inside(back), _inside(warp)
+    if inside.mean() + around.mean() < OVERLAP:
         return None
+    shown = _box(inside), _box(around)
     back[:, 2] *= CELLS / 256
     moved = Image.fromarray(second).transform(
         second.shape, Image.Transform.AFFINE, back.ravel().tolist(), Image.Resampling.BILINEAR
     )
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    inside = cv2.erode(inside.astype(np.uint8), cross) > 0
-    x, y = (cv2.Laplacian(t, cv2.CV_16S)[inside].astype(np.float64) for t in (first, np.asarray(moved)))
-    if _correlation(_saturated(x), _saturated(y)) < EVERYWHERE:
+    details = [cv2.Laplacian(t, cv2.CV_16S).astype(np.float64) for t in (first, np.asarray(moved))]
+    inside = inside.astype(np.uint8)
+    steps = round(MARGIN * np.sqrt(inside.sum()))
+    middle = cv2.erode(inside, None, iterations=steps, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    if middle.sum() < 16 or _correlation(*(detail[middle] for detail in details)) < MIDDLE:
         return None
-    similarity = round(_trimmed_correlation(x, y), 6)
+    inside = cv2.erode(inside, None) > 0  # where the Laplacian has all it needs
+    similarity = round(_trimmed_correlation(*(detail[inside] for detail in details)), 6)
     return Match(similarity, shown[::-1] if swapped else shown) if similarity >= CONFIRMED else None
 
 
 def _align(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The affine map (2, 3) of places in b to places in a, all zero if too few corners agree on one."""
+    if min(len(a), len(b)) < INLIERS:
+        return np.zeros((2, 3))
     distance, nearest = cv2.batchDistance(
         a[:, :32], b[:, :32], cv2.CV_32S, normType=cv2.NORM_HAMMING, K=1, crosscheck=True
     )
@@ -130,10 +136,9 @@ def _inside(warp: np.ndarray) -> np.ndarray:
     return ((places > 0) & (places < 256)).all(axis=0).reshape(CELLS, CELLS)
 
 
-def _saturated(x: np.ndarray) -> np.ndarray:
-    """Strong and weak edges made alike, so that the letters of a caption do not outweigh the picture above it."""
-    x = x / (np.abs(x).mean() + 1)
-    return x / (np.abs(x) + 0.2)
+def _box(inside: np.ndarray) -> tuple[float, float, float, float]:
+    y, x = np.nonzero(inside)
+    return tuple((np.array([x.min(), y.min(), x.max() + 1, y.max() + 1]) / CELLS).tolist())
 
 
 def _trimmed_correlation(x: np.ndarray, y: np.ndarray) -> float:
