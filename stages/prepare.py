@@ -214,10 +214,17 @@ def count(
         "groups": len(groups),
         "largest_group": max(len(members) for members in groups),
         "pairs_cut": sum(a.group != b.group for a, b, _ in pairs),  # see duplicates.group
+        "copies_between_source_splits": copies_between_splits(groups),
         "groups_with_both_labels": sum(len({p.label for p in members}) > 1 for members in groups),
         "flagged": dict(sorted(Counter(flag for p in kept for flag in p.flags.split()).items())),
         "random_split_leak": random_split_leak([len(members) for members in groups], params),
     }
+
+
+def copies_between_splits(groups: list[list[Picture]]) -> dict[str, int]:
+    """Of each ready-made validation or test split, how many pictures have a copy in the source's train split."""
+    leaked = [p.source_split for members in groups for p in members if "train" in {m.source_split for m in members}]
+    return {split: leaked.count(split) for split in SPLITS[1:] if split in leaked}
 
 
 def random_split_leak(sizes: list[int], params: Prepare) -> float:
@@ -234,6 +241,13 @@ def print_summary(counts: dict, pictures: list[Picture]) -> None:
         print(f"{number:6} {reason}, such as {first.path}: {first.detail}")
     flagged = ", ".join(f"{number} {flag}" for flag, number in counts["flagged"].items())
     print(f"kept but flagged: {flagged or 'none'}")
+    for split, number in counts["copies_between_source_splits"].items():
+        total = sum(p.source_split == split for p in pictures)
+        print(
+            f"{number} of the source's {total} {split} pictures have a copy in its train split; none of the copies is kept in train"
+        )
+    if counts["pairs_cut"]:
+        print(f"{counts['pairs_cut']} pairs of copies lie in two groups, such as a collage and one of its parts")
     print(
         f"in a random split, {counts['random_split_leak']:.0%} of the test pictures would have a copy in train"
     )

@@ -43,7 +43,7 @@ def describe(picture: Image.Image) -> np.ndarray:
     scale = min(SIDE / max(picture.size), ENLARGED)
     size = [max(1, round(scale * length)) for length in picture.size]
     grey = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2)
-    orb = cv2.ORB_create(CORNERS, edgeThreshold=16, fastThreshold=5)
+    orb = cv2.ORB_create(CORNERS, nlevels=5, edgeThreshold=16, fastThreshold=5)
     corners, descriptors = orb.detectAndCompute(np.asarray(grey), None)
     if not corners:
         return np.zeros((0, 35), np.uint8)
