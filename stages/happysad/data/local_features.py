@@ -53,10 +53,10 @@ def describe(picture: Image.Image) -> np.ndarray:
 
 def candidates(pictures: list[np.ndarray]) -> np.ndarray:
     """(p, 2) indices of pictures, first < second, that share SHARED descriptors; ``pictures`` as from ``describe``."""
-    features = np.concatenate(pictures)
+    descriptors = np.concatenate([corners[:, :32] for corners in pictures])
+    angle = np.concatenate([corners[:, 34] for corners in pictures])
     picture = np.repeat(np.arange(len(pictures)), [len(corners) for corners in pictures])
-    words = features[:, :32].copy().view(np.uint32)
-    halves = words.view(np.uint64)
+    words, halves = descriptors.view(np.uint32), descriptors.view(np.uint64)
     found = []
     for word in words.T:
         order = word.astype(np.uint64) << 32 | np.arange(len(words), dtype=np.uint64)
@@ -67,7 +67,7 @@ def candidates(pictures: list[np.ndarray]) -> np.ndarray:
             at = at[: np.searchsorted(at, len(order) - step)]
             at = at[value[at] == value[at + step]]
             a, b = corner[at], corner[at + step]
-            near = (_turn(features[a], features[b]) <= TURN) & (picture[a] != picture[b])
+            near = (_turn(angle[a], angle[b]) <= TURN) & (picture[a] != picture[b])
             a, b = a[near], b[near]
             near = np.bitwise_count(halves[a] ^ halves[b]).sum(axis=1) <= NEAR
             found.append(a[near].astype(np.uint64) << 32 | b[near])  # a < b, as the words are sorted with them
@@ -115,7 +115,7 @@ def _align(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     )
     matched = np.flatnonzero((nearest[:, 0] >= 0) & (distance[:, 0] <= MATCH))
     a, b = a[matched], b[nearest[matched, 0]]
-    upright = _turn(a, b) <= TURN
+    upright = _turn(a[:, 34], b[:, 34]) <= TURN
     a, b = (x[upright, 32:34].astype(np.float32) for x in (a, b))
     if len(a) >= INLIERS:
         warp, agree = cv2.estimateAffine2D(b, a, ransacReprojThreshold=TOLERANCE)
@@ -125,8 +125,8 @@ def _align(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _turn(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The angle (n,) between corners of a and of b, 0 to 128."""
-    return np.abs((a[:, 34] - b[:, 34]).view(np.int8).astype(int))
+    """The difference (n,) of two angles in 256ths of a turn, 0 to 128."""
+    return np.abs((a - b).view(np.int8).astype(int))
 
 
 def _inside(warp: np.ndarray) -> np.ndarray:
