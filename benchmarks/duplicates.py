@@ -174,12 +174,16 @@ def logo(image: Image.Image, rng: random.Random) -> Image.Image:
     y = rng.choice((0.02, 0.98)) * (image.height - side)
     draw, colour = ImageDraw.Draw(result), tuple(rng.randrange(256) for _ in "rgb")
     draw.rectangle([x, y, x + side, y + side], fill=colour)
-    draw.ellipse([x + side / 5, y + side / 5, x + side * 4 / 5, y + side * 4 / 5], outline="white", width=side // 8)
+    draw.ellipse(
+        [x + side / 5, y + side / 5, x + side * 4 / 5, y + side * 4 / 5], outline="white", width=side // 8
+    )
     return result
 
 
 def sentence(rng: random.Random, words: int) -> str:
-    return " ".join("".join(rng.choices("abcdefghijklmnoprstuvwy", k=rng.randint(2, 8))) for _ in range(words))
+    return " ".join(
+        "".join(rng.choices("abcdefghijklmnoprstuvwy", k=rng.randint(2, 8))) for _ in range(words)
+    )
 
 
 def caption(image: Image.Image, rng: random.Random) -> Image.Image:
@@ -198,7 +202,9 @@ def watermark(image: Image.Image, rng: random.Random) -> Image.Image:
     text = Image.new("L", image.size)
     size = max(5, image.height * 0.15)
     draw = ImageDraw.Draw(text)
-    draw.text((image.width * 0.05, image.height * rng.uniform(0.3, 0.6)), sentence(rng, 3), 110, font_size=size)
+    draw.text(
+        (image.width * 0.05, image.height * rng.uniform(0.3, 0.6)), sentence(rng, 3), 110, font_size=size
+    )
     return Image.composite(Image.new("RGB", image.size, "white"), image, text)
 
 

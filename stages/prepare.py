@@ -223,7 +223,9 @@ def count(
 
 def copies_between_splits(groups: list[list[Picture]]) -> dict[str, int]:
     """Of each ready-made validation or test split, how many pictures have a copy in the source's train split."""
-    leaked = [p.source_split for members in groups for p in members if "train" in {m.source_split for m in members}]
+    leaked = [
+        p.source_split for members in groups for p in members if "train" in {m.source_split for m in members}
+    ]
     return {split: leaked.count(split) for split in SPLITS[1:] if split in leaked}
 
 
@@ -247,7 +249,9 @@ def print_summary(counts: dict, pictures: list[Picture]) -> None:
             f"{number} of the source's {total} {split} pictures have a copy in its train split; none of the copies is kept in train"
         )
     if counts["pairs_cut"]:
-        print(f"{counts['pairs_cut']} pairs of copies lie in two groups, such as a collage and one of its parts")
+        print(
+            f"{counts['pairs_cut']} pairs of copies lie in two groups, such as a collage and one of its parts"
+        )
     print(
         f"in a random split, {counts['random_split_leak']:.0%} of the test pictures would have a copy in train"
     )

@@ -15,7 +15,9 @@ from happysad.data import local_features, thumbnails
 RESEMBLES = 0.7  # minimum similarity of the thumbnails of a member of a group and its representative
 COMMON = 0.1  # the least part of a representative's area that all members show
 
-Box = tuple[float, float, float, float]  # left, top, right and bottom of a part of a picture, whose sides are 1
+Box = tuple[
+    float, float, float, float
+]  # left, top, right and bottom of a part of a picture, whose sides are 1
 
 
 class Signature(NamedTuple):
@@ -71,7 +73,9 @@ def group(pairs: list[Pair], signatures: list[Signature]) -> np.ndarray:
     for i, j, *_ in sorted(pairs, key=lambda pair: -pair.similarity):
         if head[i] == head[j]:
             continue
-        leaves, stays = sorted((head[i], head[j]), key=lambda k: (degree[k], signatures[k].thumbnails.tobytes()))
+        leaves, stays = sorted(
+            (head[i], head[j]), key=lambda k: (degree[k], signatures[k].thumbnails.tobytes())
+        )
         box = common[stays]
         for k in groups[leaves]:
             box = _intersection(box, shown.get((k, stays)) or _shown(signatures[k], signatures[stays]))

@@ -19,23 +19,36 @@ import cv2
 import numpy as np
 from PIL import Image
 
-SIDE, ENLARGED = 256, 3  # pixels of the longer side in which corners are sought; a small picture is enlarged at most so much
+SIDE, ENLARGED = (
+    256,
+    3,
+)  # pixels of the longer side in which corners are sought; a small picture is enlarged at most so much
 CORNERS = 200  # at most, the strongest
-NEIGHBOURS = 8  # descriptors with the same word that one is compared with: bounds the time that common ones take
+NEIGHBOURS = (
+    8  # descriptors with the same word that one is compared with: bounds the time that common ones take
+)
 NEAR, SHARED = 32, 4  # bits that two descriptors may differ in, and how many such a candidate must have
 MATCH, TURN = 64, 18  # bits that two corners may differ in once a pair is a candidate, and 256ths of a turn
 TOLERANCE, INLIERS = 5, 8  # of the affine map: 256ths of a picture's sides; corners that must agree on it
-SQUEEZE, OVERLAP = 2.5, 1  # how much one side may shrink more than the other; minimum sum of the shares both show
+SQUEEZE, OVERLAP = (
+    2.5,
+    1,
+)  # how much one side may shrink more than the other; minimum sum of the shares both show
 CELLS = 32  # of a thumbnail's side
 KEPT, CONFIRMED = 0.8, 0.9  # the share of the overlap that must correlate, and how much
-MARGIN, MIDDLE = 0.16, 0.6  # what is taken off the overlap on each side, and the minimum correlation of the rest
+MARGIN, MIDDLE = (
+    0.16,
+    0.6,
+)  # what is taken off the overlap on each side, and the minimum correlation of the rest
 
 cv2.setNumThreads(1)  # pictures are described side by side already
 
 
 class Match(NamedTuple):
     similarity: float  # correlation of Laplacians where both overlap, CONFIRMED to 1, rounded to 6 decimals
-    shown: tuple[tuple, tuple]  # the box (left, top, right, bottom) of the first that the second shows, and the reverse
+    shown: tuple[
+        tuple, tuple
+    ]  # the box (left, top, right, bottom) of the first that the second shows, and the reverse
 
 
 def describe(picture: Image.Image) -> np.ndarray:
@@ -70,7 +83,9 @@ def candidates(pictures: list[np.ndarray]) -> np.ndarray:
             near = (_turn(angle[a], angle[b]) <= TURN) & (picture[a] != picture[b])
             a, b = a[near], b[near]
             near = np.bitwise_count(halves[a] ^ halves[b]).sum(axis=1) <= NEAR
-            found.append(a[near].astype(np.uint64) << 32 | b[near])  # a < b, as the words are sorted with them
+            found.append(
+                a[near].astype(np.uint64) << 32 | b[near]
+            )  # a < b, as the words are sorted with them
     found = np.unique(np.concatenate(found))
     pairs = picture[found >> 32] * len(pictures) + picture[found & 0xFFFFFFFF]
     pairs, counts = np.unique(pairs, return_counts=True)
