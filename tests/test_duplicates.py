@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
-from test_thumbnails import CHANGES, crop, jpeg, scene, strangers, text
+from test_thumbnails import CHANGES, crop, jpeg, scene, strangers
 
 from happysad.common import images
 from happysad.data.duplicates import Pair, Signature, find, group, signature

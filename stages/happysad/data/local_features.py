@@ -19,21 +19,15 @@ import cv2
 import numpy as np
 from PIL import Image
 
-SIDE, ENLARGED = (
-    256,
-    3,
-)  # pixels of the longer side in which corners are sought; a small picture is enlarged at most so much
+SIDE = 256  # pixels of the longer side in which corners are sought
+ENLARGED = 3  # times, at most, where a picture is smaller
 CORNERS = 200  # at most, the strongest
-NEIGHBOURS = (
-    8  # descriptors with the same word that one is compared with: bounds the time that common ones take
-)
-NEAR, SHARED = 32, 4  # bits that two descriptors may differ in, and how many such a candidate must have
-MATCH, TURN = 64, 18  # bits that two corners may differ in once a pair is a candidate, and 256ths of a turn
+NEIGHBOURS = 8  # how many descriptors with the same word one is compared with: bounds the cost of common ones
+NEAR, SHARED = 32, 4  # bits in which shared descriptors may differ, and how many of them make a candidate
+MATCH, TURN = 64, 18  # how much matching corners of a candidate may differ: bits, and 256ths of a turn
 TOLERANCE, INLIERS = 5, 8  # of the affine map: 256ths of a picture's sides; corners that must agree on it
-SQUEEZE, OVERLAP = (
-    2.5,
-    1,
-)  # how much one side may shrink more than the other; minimum sum of the shares both show
+SQUEEZE = 2.5  # times that the map may shrink one direction more than the other
+OVERLAP = 1  # minimum sum of the shares of both pictures that the other shows
 CELLS = 32  # of a thumbnail's side
 KEPT, CONFIRMED = 0.8, 0.9  # the share of the overlap that must correlate, and how much
 MARGIN, MIDDLE = (
