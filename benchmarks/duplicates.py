@@ -1,9 +1,9 @@
-"""How well near-duplicates are found, next to imagehash and cleanvision; and how time grows.
+"""How well near-duplicates are found, next to other tools; and how time grows.
 
     python benchmarks/duplicates.py DIR [--pictures 2200] [--seeds 5]
     python benchmarks/duplicates.py --growth
 
-The first samples pictures from DIR and its sub-folders, plants changed copies of a third of them, and
+The first samples pictures from DIR and its sub-folders, plants changed copies of nine tenths of them, and
 prints precision, recall by kind of copy and CPU seconds (decoding included, imports not) per tool. A
 folder of pictures has duplicates of its own, which would count as false pairs. So the sample is first
 rid of pictures that correlate above 0.96 with another one, or with a window of it, at 16 × 16 pixels: a
@@ -25,12 +25,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
-from happysad.data import duplicates
+from happysad.data import duplicates, thumbnails
 
 Pairs = set[tuple[str, str]]
+Change = Callable[[Image.Image, random.Random], Image.Image]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
@@ -148,7 +149,96 @@ def resized(image: Image.Image, rng: random.Random) -> Image.Image:
     return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
 
 
-KINDS: dict[str, Callable[[Image.Image, random.Random], Image.Image] | None] = {
+def part(share: float) -> Change:
+    """Keep this share of the width and of the height, anywhere."""
+
+    def keep(image: Image.Image, rng: random.Random) -> Image.Image:
+        left, top = rng.uniform(0, 1 - share), rng.uniform(0, 1 - share)
+        return cropped(image, left, top, 1 - share - left, 1 - share - top)
+
+    return keep
+
+
+def turned(degrees: float) -> Change:
+    def turn(image: Image.Image, rng: random.Random) -> Image.Image:
+        grey = (128, 128, 128)
+        return image.rotate(degrees * rng.choice((-1, 1)), Image.Resampling.BICUBIC, fillcolor=grey)
+
+    return turn
+
+
+def logo(image: Image.Image, rng: random.Random) -> Image.Image:
+    """A ring on a square of colour in a corner, its side 12% of the shorter side."""
+    result, side = image.copy(), round(0.12 * min(image.size))
+    x = rng.choice((0.02, 0.98)) * (image.width - side)
+    y = rng.choice((0.02, 0.98)) * (image.height - side)
+    draw, colour = ImageDraw.Draw(result), tuple(rng.randrange(256) for _ in "rgb")
+    draw.rectangle([x, y, x + side, y + side], fill=colour)
+    draw.ellipse(
+        [x + side / 5, y + side / 5, x + side * 4 / 5, y + side * 4 / 5], outline="white", width=side // 8
+    )
+    return result
+
+
+def sentence(rng: random.Random, words: int) -> str:
+    return " ".join(
+        "".join(rng.choices("abcdefghijklmnoprstuvwy", k=rng.randint(2, 8))) for _ in range(words)
+    )
+
+
+def caption(image: Image.Image, rng: random.Random) -> Image.Image:
+    """A white or black bar over the lower 13%, with text."""
+    result, height = image.copy(), round(0.13 * image.height)
+    colours = rng.sample(("white", "black"), 2)
+    draw = ImageDraw.Draw(result)
+    draw.rectangle([0, image.height - height, image.width, image.height], fill=colours[0])
+    at = (image.width * 0.04, image.height - 0.85 * height)
+    draw.text(at, sentence(rng, 4), fill=colours[1], font_size=max(4, 0.6 * height))
+    return result
+
+
+def watermark(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Translucent text across the middle."""
+    text = Image.new("L", image.size)
+    size = max(5, image.height * 0.15)
+    draw = ImageDraw.Draw(text)
+    draw.text(
+        (image.width * 0.05, image.height * rng.uniform(0.3, 0.6)), sentence(rng, 3), 110, font_size=size
+    )
+    return Image.composite(Image.new("RGB", image.size, "white"), image, text)
+
+
+def border(image: Image.Image, rng: random.Random) -> Image.Image:
+    """6% of the shorter side, in a random colour, on each of the four sides."""
+    return ImageOps.expand(image, round(0.06 * min(image.size)), tuple(rng.randrange(256) for _ in "rgb"))
+
+
+def black_bars(image: Image.Image, rng: random.Random) -> Image.Image:
+    """15% of the height above and below, as in a film or a screenshot."""
+    bar = round(0.15 * image.height)
+    return ImageOps.expand(image, (0, bar, 0, bar), "black")
+
+
+def noise(image: Image.Image, rng: random.Random) -> Image.Image:
+    added = np.random.default_rng(rng.getrandbits(32)).normal(0, 10, (image.height, image.width, 3))
+    return Image.fromarray((np.asarray(image) + added).clip(0, 255).astype(np.uint8))
+
+
+def gamma(image: Image.Image, rng: random.Random) -> Image.Image:
+    power = rng.choice((0.6, 1.6))
+    return image.point([round(255 * (level / 255) ** power) for level in range(256)] * 3)
+
+
+def transparent_corner(image: Image.Image, rng: random.Random) -> Image.Image:
+    """The upper left corner fades out over a third of the sides."""
+    y, x = np.mgrid[: image.height, : image.width]
+    alpha = np.hypot(x / image.width, y / image.height) * 3 * 255
+    result = image.copy()
+    result.putalpha(Image.fromarray(alpha.clip(0, 255).astype(np.uint8)))
+    return result
+
+
+KINDS: dict[str, Change | None] = {
     "exact": None,
     "other class": None,
     "png": lambda image, rng: image,
@@ -160,7 +250,24 @@ KINDS: dict[str, Callable[[Image.Image, random.Random], Image.Image] | None] = {
     "contrast": lambda image, rng: ImageEnhance.Contrast(image).enhance(rng.uniform(0.7, 1.4)),
     "grey": lambda image, rng: image.convert("L"),
     "mirrored": lambda image, rng: ImageOps.mirror(image),
+    "logo": logo,
+    "caption": caption,
+    "border": border,
+    "black bars": black_bars,
+    "turned 3°": turned(3),
+    "turned 8°": turned(8),
+    "85%": part(0.85),
+    "75%": part(0.75),
+    "60%": part(0.60),
+    "watermark": watermark,
+    "blur": lambda image, rng: image.filter(ImageFilter.GaussianBlur(0.01 * min(image.size))),
+    "noise": noise,
+    "gamma": gamma,
+    "saturation": lambda image, rng: ImageEnhance.Color(image).enhance(rng.choice((0.3, 2))),
+    "squeezed": lambda image, rng: image.resize((max(1, image.width * 4 // 5), image.height)),
+    "transparent": transparent_corner,
 }
+PNG = ("png", "transparent")
 
 
 def plant(originals: list[Path], folder: Path, seed: int) -> dict[tuple[str, str], str]:
@@ -172,18 +279,18 @@ def plant(originals: list[Path], folder: Path, seed: int) -> dict[tuple[str, str
     for name, file in zip(names, originals, strict=True):
         (folder / name).write_bytes(file.read_bytes())
     truth = {}
-    per_kind = round(len(originals) * 0.355 / len(KINDS))
+    per_kind = len(originals) * 9 // 10 // len(KINDS)
     chosen = iter(rng.sample(names, per_kind * len(KINDS)))
     for kind, name in zip([kind for kind in KINDS for _ in range(per_kind)], chosen, strict=True):
         original = folder / name
         side = {"a": "b", "b": "a"}[name[0]] if kind == "other class" else name[0]
-        suffix = original.suffix if KINDS[kind] is None else ".png" if kind == "png" else ".jpg"
+        suffix = original.suffix if KINDS[kind] is None else ".png" if kind in PNG else ".jpg"
         copy = f"{side}/copy_{original.stem}{suffix}"
         if KINDS[kind] is None:
             content = original.read_bytes()
         else:
             stream = io.BytesIO()
-            quality = rng.randint(50, 95) if kind == "jpeg" else 90
+            quality = rng.randint(50, 95) if kind == "jpeg" else 85
             KINDS[kind](opened(original), rng).save(
                 stream, "PNG" if suffix == ".png" else "JPEG", quality=quality
             )
@@ -197,8 +304,7 @@ def plant(originals: list[Path], folder: Path, seed: int) -> dict[tuple[str, str
 
 
 def happysad(folder: Path, names: list[str]) -> Iterator[tuple[str, str]]:
-    thumbnails = np.stack([duplicates.thumbnail(opened(folder / name)) for name in names])
-    for i, j, _ in duplicates.find(thumbnails):
+    for i, j, *_ in duplicates.find([duplicates.signature(opened(folder / name)) for name in names]):
         yield names[i], names[j]
 
 
@@ -221,7 +327,18 @@ def cleanvision(folder: Path, names: list[str]) -> Iterator[tuple[str, str]]:
             yield from itertools.combinations((str(Path(file).relative_to(folder)) for file in group), 2)
 
 
-TOOLS = {"happysad": happysad, "imagehash": imagehash, "cleanvision": cleanvision}
+def imagededup(folder: Path, names: list[str]) -> Iterator[tuple[str, str]]:
+    """Its perceptual hash with its own threshold; its CNN needs weights from the network."""
+    from imagededup.methods import PHash
+
+    encoder = PHash(verbose=False)
+    codes = {name: encoder.encode_image(image_file=str(folder / name)) for name in names}
+    for name, others in encoder.find_duplicates(encoding_map=codes).items():
+        for other in others:
+            yield name, other
+
+
+TOOLS = {"happysad": happysad, "imagehash": imagehash, "cleanvision": cleanvision, "imagededup": imagededup}
 
 
 def measure(tool: str, folder: Path) -> tuple[Pairs | None, float]:
@@ -249,13 +366,13 @@ def cpu() -> float:
 
 
 def growth() -> None:
-    """Time of ``find`` on dead leaves (Lee, Mumford and Huang, 2001): discs with the statistics of photos."""
+    """Time of ``thumbnails.find`` on dead leaves (Lee, Mumford and Huang, 2001): discs with the statistics of photos."""
     print("  pictures  pairs planted  found   CPU s  ms per picture")
     for n in (1_000, 10_000, 100_000):
         pictures = np.concatenate([leaves(np.random.default_rng(k), 1000) for k in range(n // 1000)])
         pictures[: n // 20] = pictures[-n // 20 :, :, ::-1] // 2 + 40  # mirrored copies of less contrast
         start = time.process_time()
-        pairs = duplicates.find(pictures)
+        pairs = thumbnails.find(pictures)
         seconds = time.process_time() - start
         print(f"{n:10,} {n // 20:14,} {len(pairs):6,} {seconds:7.2f} {seconds / n * 1000:15.3f}")
 

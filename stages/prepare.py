@@ -6,7 +6,6 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from PIL import Image
 
@@ -18,7 +17,8 @@ from happysad.common.files import all_or_nothing, replacing, write_json
 from happysad.common.parallel import GivenUp, Limit, map_items
 from happysad.common.params import QUALITIES, Params, Prepare, load
 from happysad.common.tables import write_csv
-from happysad.data import duplicates, overview, quality
+from happysad.data import duplicates, overview, quality, thumbnails
+from happysad.data.duplicates import Signature
 from happysad.data.manifest import Picture, correct, find_files, print_unused
 from happysad.data.splits import SPLITS, assign, position
 
@@ -40,8 +40,8 @@ def main(root: Path) -> None:
         replacing(root / "metrics/plots/data") as pages,
         replacing(root / "data/prepared") as folder,
     ):
-        usable, thumbnails = decode_all(pictures, source, folder, params)
-        groups, pairs = group_duplicates(usable, thumbnails)
+        usable, signatures = decode_all(pictures, source, folder, params)
+        groups, pairs = group_duplicates(usable, signatures)
         ready = {p.source_split for p in pictures}
         for members in groups:
             choose(members, ready, params.prepare)
@@ -71,8 +71,8 @@ def stamps(pictures: list[Picture], source: Path) -> list[tuple]:
 # Decode and filter
 def decode_all(
     pictures: list[Picture], source: Path, folder: Path, params: Params
-) -> tuple[list[Picture], np.ndarray]:
-    """Fill in ``pictures``; return the usable ones and their thumbnails, as ``decode`` does, stacked."""
+) -> tuple[list[Picture], list[Signature]]:
+    """Fill in ``pictures``; return the usable ones and what they are compared by."""
     work = partial(decode, source=source, folder=folder, params=params)
     scale = max(1, params.prepare.max_megapixels / 64)
     limit = Limit(SECONDS * scale, MEMORY * scale)
@@ -82,17 +82,16 @@ def decode_all(
             pictures[i].reject("unreadable", result.reason)
             decoded[i] = pictures[i], None
     pictures[:] = [picture for picture, _ in decoded]
-    usable = [(picture, thumbnail) for picture, thumbnail in decoded if thumbnail is not None]
+    usable = [(picture, signature) for picture, signature in decoded if signature is not None]
     if not usable:
         raise UserError(f"none of the {len(pictures)} files of {source} is a usable picture")
-    return [picture for picture, _ in usable], np.stack([thumbnail for _, thumbnail in usable])
+    return tuple(map(list, zip(*usable, strict=True)))
 
 
-def decode(picture: Picture, source: Path, folder: Path, params: Params) -> tuple[Picture, np.ndarray | None]:
-    """Fill in ``picture`` and write ``folder``/<id>.png; return it with its thumbnails, or None for a rejected file.
+def decode(picture: Picture, source: Path, folder: Path, params: Params) -> tuple[Picture, Signature | None]:
+    """Fill in ``picture`` and write ``folder``/<id>.png; return it with its signature, or None for a rejected file.
 
-    The thumbnails are uint8 (views, height, width): of the whole picture and, with crop: face, of what the
-    model is shown.
+    The signature is of the whole picture and, with crop: face, of what the model is shown.
     """
     prepare = params.prepare
     try:
@@ -101,17 +100,16 @@ def decode(picture: Picture, source: Path, folder: Path, params: Params) -> tupl
         shown, found = faces.view(image, prepare.crop, prepare.crop_margin)
         picture.quality = quality.scores(shown, prepare.image_size)
         flags = quality.flags(picture.quality, params.quality)
-        thumbnails = [duplicates.thumbnail(image)]
         if prepare.crop == "face":
             picture.faces = found
             if len(found) != 1:
                 flags.append("several_faces" if found else "no_face")
-            thumbnails.append(duplicates.thumbnail(shown))
+        signature = duplicates.signature(image, *([shown] if prepare.crop == "face" else []))
         picture.flags = " ".join(flags)
         if min(shown.size) < prepare.min_side:
             what = "the face is " if found else ""
             raise images.Unusable("too_small", f"{what}less than {prepare.min_side} pixels wide or high")
-        if quality.standard_deviation(thumbnails[0]) < prepare.min_contrast:
+        if quality.standard_deviation(signature.thumbnails[0]) < prepare.min_contrast:
             raise images.Unusable("blank", "one flat colour")
         for flag in flags:
             if flag in params.quality.reject:
@@ -124,27 +122,26 @@ def decode(picture: Picture, source: Path, folder: Path, params: Params) -> tupl
     digest = hashlib.sha256(image.tobytes())
     digest.update(repr(image.size).encode())
     picture.id = digest.hexdigest()[:16]
-    picture.position = position(duplicates.perceptual_hash(thumbnails[0]), prepare.seed)
+    picture.position = position(thumbnails.perceptual_hash(signature.thumbnails[0]), prepare.seed)
     pixels = Image.fromarray(images.squash(shown, prepare.image_size))
     pixels.save(folder / f"{picture.id}.png", compress_level=1)  # level 6 is 3 times slower, 10% smaller
-    return picture, np.stack(thumbnails)
+    return picture, signature
 
 
 # Group, choose, split
 def group_duplicates(
-    pictures: list[Picture], thumbnails: np.ndarray
+    pictures: list[Picture], signatures: list[Signature]
 ) -> tuple[list[list[Picture]], list[tuple[Picture, Picture, float]]]:
     """The groups of near-duplicates in the order of ``pictures``, and the pairs with their similarity."""
-    views = thumbnails.swapaxes(0, 1)
-    pairs = duplicates.find(*views)
+    pairs = duplicates.find(signatures)
     groups = {}
-    for picture, number in zip(pictures, duplicates.group(pairs, *views), strict=True):
+    for picture, number in zip(pictures, duplicates.group(pairs, signatures), strict=True):
         groups.setdefault(number, []).append(picture)
     for members in groups.values():
         lowest = min(p.id for p in members)
         for picture in members:
             picture.group = lowest
-    return list(groups.values()), [(pictures[i], pictures[j], similarity) for i, j, similarity in pairs]
+    return list(groups.values()), [(pictures[i], pictures[j], similarity) for i, j, similarity, _ in pairs]
 
 
 def choose(members: list[Picture], ready: set[str], params: Prepare) -> None:
@@ -217,10 +214,19 @@ def count(
         "groups": len(groups),
         "largest_group": max(len(members) for members in groups),
         "pairs_cut": sum(a.group != b.group for a, b, _ in pairs),  # see duplicates.group
+        "copies_between_source_splits": copies_between_splits(groups),
         "groups_with_both_labels": sum(len({p.label for p in members}) > 1 for members in groups),
         "flagged": dict(sorted(Counter(flag for p in kept for flag in p.flags.split()).items())),
         "random_split_leak": random_split_leak([len(members) for members in groups], params),
     }
+
+
+def copies_between_splits(groups: list[list[Picture]]) -> dict[str, int]:
+    """Of each ready-made validation or test split, how many pictures have a copy in the source's train split."""
+    leaked = [
+        p.source_split for members in groups for p in members if "train" in {m.source_split for m in members}
+    ]
+    return {split: leaked.count(split) for split in SPLITS[1:] if split in leaked}
 
 
 def random_split_leak(sizes: list[int], params: Prepare) -> float:
@@ -237,6 +243,15 @@ def print_summary(counts: dict, pictures: list[Picture]) -> None:
         print(f"{number:6} {reason}, such as {first.path}: {first.detail}")
     flagged = ", ".join(f"{number} {flag}" for flag, number in counts["flagged"].items())
     print(f"kept but flagged: {flagged or 'none'}")
+    for split, number in counts["copies_between_source_splits"].items():
+        total = sum(p.source_split == split for p in pictures)
+        print(
+            f"{number} of the source's {total} {split} pictures have a copy in its train split; none of the copies is kept in train"
+        )
+    if counts["pairs_cut"]:
+        print(
+            f"{counts['pairs_cut']} pairs of copies lie in two groups, such as a collage and one of its parts"
+        )
     print(
         f"in a random split, {counts['random_split_leak']:.0%} of the test pictures would have a copy in train"
     )

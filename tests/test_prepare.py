@@ -443,3 +443,23 @@ def test_leak_of_a_random_split():
     assert prepare.random_split_leak(sizes, params) == pytest.approx(
         (tested & in_train).sum() / tested.sum(), abs=0.01
     )
+
+
+def test_copies_between_the_splits_of_a_source_are_counted_and_told(tmp_path, capsys):
+    for n, split in enumerate(("train", "val", "test")):
+        for m, label in enumerate(("happy", "sad")):
+            draw_folder(
+                tmp_path / "photos" / split / label, range(1000 * n + 100 * m, 1000 * n + 100 * m + 12)
+            )
+    for name in ("a", "b"):
+        draw(0).resize((80, 60)).save(tmp_path / f"photos/test/happy/{name}.jpg")
+    draw(100).save(tmp_path / "photos/val/sad/a.png")
+    root = make_project(tmp_path, source="photos", prepare=SHARES)
+    run(root)
+    assert read_json(root / "metrics/data.json")["copies_between_source_splits"] == {
+        "validation": 1,
+        "test": 2,
+    }
+    printed = capsys.readouterr().out
+    assert "2 of the source's 26 test pictures have a copy in its train split" in printed
+    assert "1 of the source's 25 validation pictures have a copy in its train split" in printed
