@@ -223,10 +223,9 @@ def count(
 
 def copies_between_splits(groups: list[list[Picture]]) -> dict[str, int]:
     """Of each ready-made validation or test split, how many pictures have a copy in the source's train split."""
-    leaked = [
-        p.source_split for members in groups for p in members if "train" in {m.source_split for m in members}
-    ]
-    return {split: leaked.count(split) for split in SPLITS[1:] if split in leaked}
+    with_train = [members for members in groups if any(p.source_split == "train" for p in members)]
+    leaked = Counter(p.source_split for members in with_train for p in members)
+    return {split: leaked[split] for split in SPLITS[1:] if split in leaked}
 
 
 def random_split_leak(sizes: list[int], params: Prepare) -> float:
@@ -246,7 +245,8 @@ def print_summary(counts: dict, pictures: list[Picture]) -> None:
     for split, number in counts["copies_between_source_splits"].items():
         total = sum(p.source_split == split for p in pictures)
         print(
-            f"{number} of the source's {total} {split} pictures have a copy in its train split; none of the copies is kept in train"
+            f"{number} of the source's {total} {split} pictures have a copy in its train split; "
+            "none of the copies is kept in train"
         )
     if counts["pairs_cut"]:
         print(

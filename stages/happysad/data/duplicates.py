@@ -11,13 +11,10 @@ import numpy as np
 from PIL import Image
 
 from happysad.data import local_features, thumbnails
+from happysad.data.local_features import Box
 
 RESEMBLES = 0.7  # minimum similarity of the thumbnails of a member of a group and its representative
 COMMON = 0.1  # the least part of a representative's area that all members show
-
-Box = tuple[
-    float, float, float, float
-]  # left, top, right and bottom of a part of a picture, whose sides are 1
 
 
 class Signature(NamedTuple):
@@ -70,12 +67,14 @@ def group(pairs: list[Pair], signatures: list[Signature]) -> np.ndarray:
     groups = {i: [i] for i in range(len(signatures))}  # representative: members
     common = dict.fromkeys(groups, (0, 0, 1, 1))  # representative: what all members show of it
     head = np.arange(len(signatures))
+
+    def rank(k: int) -> tuple:
+        return degree[k], signatures[k].thumbnails.tobytes()
+
     for i, j, *_ in sorted(pairs, key=lambda pair: -pair.similarity):
         if head[i] == head[j]:
             continue
-        leaves, stays = sorted(
-            (head[i], head[j]), key=lambda k: (degree[k], signatures[k].thumbnails.tobytes())
-        )
+        leaves, stays = sorted((head[i], head[j]), key=rank)
         box = common[stays]
         for k in groups[leaves]:
             box = _intersection(box, shown.get((k, stays)) or _shown(signatures[k], signatures[stays]))

@@ -30,19 +30,16 @@ SQUEEZE = 2.5  # times that the map may shrink one direction more than the other
 OVERLAP = 1  # minimum sum of the shares of both pictures that the other shows
 CELLS = 32  # of a thumbnail's side
 KEPT, CONFIRMED = 0.8, 0.9  # the share of the overlap that must correlate, and how much
-MARGIN, MIDDLE = (
-    0.16,
-    0.6,
-)  # what is taken off the overlap on each side, and the minimum correlation of the rest
+MARGIN, MIDDLE = 0.16, 0.6  # what is cut off the overlap on each side; minimum correlation of the rest
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom of a part of a picture with sides of 1
 
 cv2.setNumThreads(1)  # pictures are described side by side already
 
 
 class Match(NamedTuple):
     similarity: float  # correlation of Laplacians where both overlap, CONFIRMED to 1, rounded to 6 decimals
-    shown: tuple[
-        tuple, tuple
-    ]  # the box (left, top, right, bottom) of the first that the second shows, and the reverse
+    shown: tuple[Box, Box]  # what the second shows of the first, and the reverse
 
 
 def describe(picture: Image.Image) -> np.ndarray:
@@ -77,9 +74,7 @@ def candidates(pictures: list[np.ndarray]) -> np.ndarray:
             near = (_turn(angle[a], angle[b]) <= TURN) & (picture[a] != picture[b])
             a, b = a[near], b[near]
             near = np.bitwise_count(halves[a] ^ halves[b]).sum(axis=1) <= NEAR
-            found.append(
-                a[near].astype(np.uint64) << 32 | b[near]
-            )  # a < b, as the words are sorted with them
+            found.append(a[near].astype(np.uint64) << 32 | b[near])  # a < b: equal words are in index order
     found = np.unique(np.concatenate(found))
     pairs = picture[found >> 32] * len(pictures) + picture[found & 0xFFFFFFFF]
     pairs, counts = np.unique(pairs, return_counts=True)
@@ -145,7 +140,7 @@ def _inside(warp: np.ndarray) -> np.ndarray:
     return ((places > 0) & (places < 256)).all(axis=0).reshape(CELLS, CELLS)
 
 
-def _box(inside: np.ndarray) -> tuple[float, float, float, float]:
+def _box(inside: np.ndarray) -> Box:
     y, x = np.nonzero(inside)
     return tuple((np.array([x.min(), y.min(), x.max() + 1, y.max() + 1]) / CELLS).tolist())
 
