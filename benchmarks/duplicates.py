@@ -7,8 +7,8 @@ The first samples pictures from DIR and its sub-folders, plants changed copies o
 prints precision, recall by kind of copy and CPU seconds (decoding included, imports not) per tool. A
 folder of pictures has duplicates of its own, which would count as false pairs. So the sample is first
 rid of pictures that correlate above 0.96 with another one, or with a window of it, at 16 × 16 pixels: a
-test that shares nothing with those compared here. Pairs of originals that ours still reports are printed,
-to be looked at.
+test that shares nothing with those compared here. It misses copies cropped by more, so precision is a lower
+bound. Pairs that ours reports and that were not planted are printed, to be looked at.
 """
 
 import argparse
