@@ -279,25 +279,27 @@ def test_what_cannot_be_done_is_one_line_and_status_2(folder, arguments, message
 
 
 def test_without_a_model_of_your_own_it_names_the_one_for_faces(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(program, "MODELS", tmp_path)
-    assert program.main(["a.jpg"]) == 2
-    assert "you have not trained a model yet: run `dvc repro`, or try --model faces" in capsys.readouterr().err
+    monkeypatch.setattr(stage, "MODELS", tmp_path)
+    assert stage.main(["a.jpg"]) == 2
+    assert (
+        "you have not trained a model yet: run `dvc repro`, or try --model faces" in capsys.readouterr().err
+    )
 
 
 def test_a_model_of_drawn_faces_says_so(folder, finished, monkeypatch, capsys):
-    monkeypatch.setattr(program, "MODELS", finished / "models")
+    monkeypatch.setattr(stage, "MODELS", finished / "models")
     picture = str(folder / "faces/a.jpg")
-    assert program.main(["--json", picture]) == 0
+    assert stage.main(["--json", picture]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["path"] == picture
     assert err == "note: this model knows drawn faces only; for photographs, try --model faces\n"
-    assert program.main(["--model", str(finished / "models/export/model.onnx"), picture]) == 0
+    assert stage.main(["--model", str(finished / "models/export/model.onnx"), picture]) == 0
     assert capsys.readouterr().err == ""  # whoever names a file knows it
 
 
 def test_the_model_of_real_faces_needs_no_training(folder, capsys):
     picture = str(folder / "faces/a.jpg")
-    assert program.main(["--model", "faces", "--json", picture]) == 0
+    assert stage.main(["--model", "faces", "--json", picture]) == 0
     out, err = capsys.readouterr()
     expected = load(PROJECT / "models/faces/model.onnx").threshold
     assert (json.loads(out)["threshold"], err) == (expected, "")
@@ -343,7 +345,9 @@ def test_the_examples_of_help_work_as_printed(finished, tmp_path):
     ours = f"{sys.executable} {PREDICT} --model {finished}/models/export/model_batch.onnx"
     draw_faces(150, 100, (60, 10, 80)).save(tmp_path / "me.jpg")
     for command in commands:
-        command = command.replace("python stages/predict.py --model faces", f"{sys.executable} {PREDICT} --model faces")
+        command = command.replace(
+            "python stages/predict.py --model faces", f"{sys.executable} {PREDICT} --model faces"
+        )
         command = command.replace("python stages/predict.py", ours)
         done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode in (0, 1), done.stderr  # a broken file is planted among the faces

@@ -61,7 +61,11 @@ def test_the_recipe_in_experiments_is_that_of_params_yaml(settings):
         value = yaml.safe_load(value)
         value = tuple(value) if isinstance(value, list) else value
         default = replace(default, **{group: replace(getattr(default, group), **{name: value})})
-    assert (default.model, default.augment, default.train) == (settings.model, settings.augment, settings.train)
+    assert (default.model, default.augment, default.train) == (
+        settings.model,
+        settings.augment,
+        settings.train,
+    )
     assert default.prepare == settings.prepare
 
 
