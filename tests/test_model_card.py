@@ -42,9 +42,9 @@ def test_front_matter_is_what_hugging_face_reads(finished, tmp_path):
     shutil.copytree(finished / "metrics", tmp_path / "metrics")
     (tmp_path / "models").mkdir()
     shutil.copy(finished / "models/model.json", tmp_path / "models")
-    params = yaml.safe_load((finished / "params.yaml").read_text())
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "source": 'of "mine": a & b'}))
+    shutil.copy(finished / "params.yaml", tmp_path)
     metadata = dict.fromkeys(("image_size", "crop_margin", "threshold", "training_data", "version"), "")
+    metadata["source"] = 'pictures from a folder called of "mine": a & b'
     classifier = cnn.load(finished / "models/model.keras")
     text = model_card.model_card(tmp_path, classifier, metadata, read_json(tmp_path / "metrics/export.json"))
 
