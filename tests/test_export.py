@@ -163,9 +163,9 @@ def test_pictures_and_labels_identify_the_training_data(finished):
     files = read_split(finished / "data/prepared/train").files
     description = read_json(finished / "models/model.json")
     moved = files[0].replace("/sad/", "/happy/")
-    prepare = params.load(finished).prepare
+    settings = params.load(finished)
     found = [
-        export.describe(description, prepare, pictures)["training_data"]
+        export.describe(description, settings, pictures)["training_data"]
         for pictures in (files, files[1:], [moved, *files[1:]])
     ]
     assert found[0] == onnx_metadata(finished / "models/export/model.onnx")["training_data"]

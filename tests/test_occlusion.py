@@ -70,4 +70,6 @@ def classifier(crop: str, see=lambda picture: None) -> Classifier:
         see(picture)
         return 0.5
 
-    return Classifier(score, image_size=32, max_megapixels=64, crop=crop, crop_margin=1.1, threshold=0.5)
+    return Classifier(
+        score, image_size=32, max_megapixels=64, crop=crop, crop_margin=1.1, threshold=0.5, source=""
+    )

@@ -29,8 +29,9 @@ def project(finished, tmp_path_factory):
     root = tmp_path_factory.mktemp("reported") / "project"
     shutil.copytree(finished, root)
     shutil.copytree(PROJECT / "stages", root / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "pyproject.toml"):
-        shutil.copy(PROJECT / name, root)
+    (root / "models/faces").mkdir()
+    for name in ("dvc.yaml", "pyproject.toml", "models/faces/model.keras"):
+        shutil.copy(PROJECT / name, root / name)
     with contextlib.chdir(root):  # where DVC takes paths to start from
         Repo.init(no_scm=True)
         Repo().commit(force=True)

@@ -103,7 +103,9 @@ def predicted(file: Path, monkeypatch, crop: str) -> np.ndarray | None:
     """What predict passes to the model."""
     seen = []
     margin = params.load(PROJECT).prepare.crop_margin
-    blind = Classifier(lambda picture: seen.append(picture) or 0.5, SIZE, 64, crop, margin, threshold=0.5)
+    blind = Classifier(
+        lambda picture: seen.append(picture) or 0.5, SIZE, 64, crop, margin, threshold=0.5, source=""
+    )
     monkeypatch.setattr(predict, "load", lambda path: blind)
     status = predict.main([str(file)])
     assert status == (0 if seen else 1)
