@@ -107,7 +107,7 @@ def predicted(file: Path, monkeypatch, crop: str) -> np.ndarray | None:
         lambda picture: seen.append(picture) or 0.5, SIZE, 64, crop, margin, threshold=0.5, source=""
     )
     monkeypatch.setattr(predict, "load", lambda path: blind)
-    status = predict.main([str(file)])
+    status = predict.main(["--model", "blind.onnx", str(file)])
     assert status == (0 if seen else 1)
     return seen[0] if seen else None
 
