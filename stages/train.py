@@ -30,8 +30,7 @@ def main(root: Path) -> None:
     reset(params.train)
     with strategy.scope():
         model = build(image_size, params.model)
-        if start:
-            start_from(model, start)
+        start_from(model, start)
         if not is_chief():  # of several machines, only the first writes
             fit(model, train, validation, params.train, params.augment, checkpoint)
             return

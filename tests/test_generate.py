@@ -2,12 +2,12 @@
 
 import hashlib
 from collections import Counter
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_project, on_each_processor
+from conftest import PROJECT, make_project, on_each_processor
 from PIL import Image, UnidentifiedImageError
 
 import generate
@@ -17,6 +17,7 @@ from happysad.common.tables import read_csv
 from happysad.drawing.render import render
 from happysad.drawing.sampling import Face, sample_face
 from happysad.drawing.shape import cloud
+from happysad.evaluation import baseline, metrics
 
 SETTINGS = {"pictures_per_class": 20, "size": 48, "wrong_labels": 0.1}
 LOOKS = {"min_expression": 0.6, "roughness": 0.2, "tightness": 0.9, "pose": 0.4}
@@ -253,14 +254,32 @@ def test_a_smile_and_a_frown_change_the_mouth_and_nothing_at_the_border():
     differences = []
     for seed in range(12):
         happy, sad = (sample_face(label, np.random.default_rng(seed), **LOOKS) for label in ("happy", "sad"))
-        pictures = [
-            np.asarray(render(Face(happy.identity, face.expression, happy.scene), 48), float)
-            for face in (happy, sad)
-        ]
+        faces = [replace(face.expression, nod=0, hand=0) for face in (happy, sad)]
+        pictures = [np.asarray(render(Face(happy.identity, face, happy.scene), 48), float) for face in faces]
         differences.append(abs(pictures[0] - pictures[1]).mean(-1))
     mean = np.mean(differences, 0)
     border = np.concatenate([mean[0], mean[:, 0], mean[:, -1]])
     assert mean[26:38, 16:32].mean() > 10 * border.mean()
+
+
+def test_border_and_colour_do_not_tell_the_classes_apart():
+    """Logistic regression on what the default settings draw, on other pictures than it was fitted to."""
+    settings = asdict(load(PROJECT).generate)
+    looks = {name: settings[name] for name in LOOKS}
+    labels = np.arange(1600) % 2
+    pictures = np.stack(
+        [
+            np.asarray(render(sample_face(CLASSES[label], np.random.default_rng([1, i]), **looks), 32))
+            for i, label in enumerate(labels)
+        ]
+    )
+    border = pictures.copy()
+    border[:, 4:-4, 4:-4] = 0
+    colour = np.broadcast_to(pictures.mean((1, 2), keepdims=True).astype(np.uint8), pictures.shape)
+    for name, shown in (("border", border), ("colour", colour)):
+        model = baseline.fit(shown[:800], labels[:800])
+        auc = metrics.roc_auc(labels[800:], baseline.scores(model, shown[800:]))
+        assert 0.44 < auc < 0.56, name  # three standard errors
 
 
 @pytest.mark.parametrize("pose", [0.0, 2.0])

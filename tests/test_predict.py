@@ -292,7 +292,10 @@ def test_a_model_of_drawn_faces_says_so(folder, finished, monkeypatch, capsys):
     assert stage.main(["--json", picture]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["path"] == picture
-    assert err == "note: this model knows drawn faces only; for photographs, try --model faces\n"
+    assert (
+        err
+        == "note: this model was trained on drawn faces; on photographs, --model faces is right more often\n"
+    )
     assert stage.main(["--model", str(finished / "models/export/model.onnx"), picture]) == 0
     assert capsys.readouterr().err == ""  # whoever names a file knows it
 

@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from happysad.data import thumbnails
+
 SIDE = 256  # pixels of the longer side in which corners are sought
 ENLARGED = 3  # times, at most, where a picture is smaller
 CORNERS = 200  # at most, the strongest
@@ -28,7 +30,6 @@ MATCH, TURN = 64, 18  # how much matching corners of a candidate may differ: bit
 TOLERANCE, INLIERS = 5, 8  # of the affine map: 256ths of a picture's sides; corners that must agree on it
 SQUEEZE = 2.5  # times that the map may shrink one direction more than the other
 OVERLAP = 1  # minimum sum of the shares of both pictures that the other shows
-CELLS = 32  # of a thumbnail's side
 KEPT, CONFIRMED = 0.8, 0.9  # the share of the overlap that must correlate, and how much
 MARGIN, MIDDLE = 0.16, 0.6  # what is cut off the overlap on each side; minimum correlation of the rest
 
@@ -95,7 +96,7 @@ def compare(a: np.ndarray, b: np.ndarray, first: np.ndarray, second: np.ndarray)
     if inside.mean() + around.mean() < OVERLAP:
         return None
     shown = _box(inside), _box(around)
-    back[:, 2] *= CELLS / 256
+    back[:, 2] *= thumbnails.SIDE / 256
     moved = Image.fromarray(second).transform(
         second.shape, Image.Transform.AFFINE, back.ravel().tolist(), Image.Resampling.BILINEAR
     )
@@ -135,14 +136,14 @@ def _turn(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _inside(warp: np.ndarray) -> np.ndarray:
     """Which cells (32, 32) of a picture the map takes into another."""
-    centres = (np.arange(CELLS) + 0.5) * (256 / CELLS)
+    centres = (np.arange(thumbnails.SIDE) + 0.5) * (256 / thumbnails.SIDE)
     places = warp[:, :2] @ np.stack(np.meshgrid(centres, centres)).reshape(2, -1) + warp[:, 2:]
-    return ((places > 0) & (places < 256)).all(axis=0).reshape(CELLS, CELLS)
+    return ((places > 0) & (places < 256)).all(axis=0).reshape(thumbnails.SIDE, thumbnails.SIDE)
 
 
 def _box(inside: np.ndarray) -> Box:
     y, x = np.nonzero(inside)
-    return tuple((np.array([x.min(), y.min(), x.max() + 1, y.max() + 1]) / CELLS).tolist())
+    return tuple((np.array([x.min(), y.min(), x.max() + 1, y.max() + 1]) / thumbnails.SIDE).tolist())
 
 
 def _trimmed_correlation(x: np.ndarray, y: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Everything in a drawn picture but the face: light, background, shoulders, a hand in the way, the camera.
+"""Everything in a drawn picture but the face: light, background, shoulders, hands, the camera.
 
 Each function paints over ``image``, an array (3, height, width) of linear light; coordinates are those of
 ``happysad.drawing.shape``.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from happysad.drawing.sampling import Face, Scene
 from happysad.drawing.shape import Canvas, Head, ramp
@@ -117,22 +117,26 @@ def round_light(s: Scene, head: Head) -> np.ndarray:
     return np.clip(0.62 + 0.45 * facing, 0.12, 1.3)
 
 
-def hand(image: np.ndarray, face: Face, c: Canvas) -> None:
-    """Four fingers that reach into the picture from a random side."""
-    s, rng = face.scene, c.rng
-    angle, width = rng.uniform(-0.3, math.pi + 0.3), rng.uniform(0.14, 0.19)
-    cos, sin = math.cos(angle), math.sin(angle)
-    reach = c.x * cos + c.y * sin - (1.02 - 0.55 * s.occluder)
-    aside = c.y * cos - c.x * sin + rng.normal(0, 0.2)
-    finger = np.clip(1 - np.square((aside % width) / (width / 2) - 1), 0, 1)  # 1 mid-finger, 0 between two
-    tips = 0.12 * finger - 0.12 + 0.06 * np.cos(2 * np.floor(aside / width))
-    mask = ramp(reach + tips, 0.03) * ramp(2 * width + 0.04 * float(c.soft.mean()) - np.abs(aside), 0.05)
-    tone = (0.35 + 0.65 * np.sqrt(finger)) * rng.uniform(0.5, 1.1) * (0.8 + 0.2 * s.light[0] * aside)
-    over(image, shaded(linear(face.identity.skin), tone), mask)
+def hands(image: np.ndarray, face: Face, c: Canvas) -> None:
+    """One hand or two that reach over the face from the side or from below: palms, and four fingers each."""
+    s, rng, width = face.scene, c.rng, c.rng.uniform(0.12, 0.17)
+    sides = [rng.choice([-1, 1])] if rng.random() < 0.6 else [-1, 1]
+    angle = rng.uniform(-0.3, 1.5)  # where it comes from: 0 is the side, pi / 2 below
+    turned = rng.uniform(0, 1.2)  # of the fingers: 0 is level, pi / 2 upright
+    for side in sides:
+        out = side * c.x * math.cos(angle) + c.y * math.sin(angle) - (0.95 - 0.6 * face.expression.hand)
+        along = math.cos(turned) * out + math.sin(turned) * (c.y - 0.3)  # from the finger tips to the wrist
+        aside = math.cos(turned) * (c.y - 0.3) - math.sin(turned) * out
+        finger = np.clip(1 - np.square((aside % width) / (width / 2) - 1), 0, 1)  # 0 between two
+        tips = 0.12 * finger - 0.12 + 0.06 * np.cos(2 * np.floor(aside / width))
+        mask = ramp(along + tips, 0.03) * ramp(2 * width + 0.04 * float(c.soft.mean()) - np.abs(aside), 0.05)
+        shape = np.where(along > 0.45, 0.8, np.sqrt(finger))  # beyond the fingers, the palm
+        tone = (0.35 + 0.65 * shape) * rng.uniform(0.5, 1.1) * (0.8 + 0.2 * s.light[0] * aside)
+        over(image, shaded(linear(face.identity.skin), tone), mask)
 
 
 def camera(image: np.ndarray, s: Scene, c: Canvas) -> Image.Image:
-    """Exposure, a film-like tone curve, gamma, contrast, noise; then blur, resolution, greyscale, JPEG."""
+    """Exposure, a film-like tone curve, gamma, contrast, noise; then blur, resolution, grey levels, JPEG."""
     image = np.clip(image * np.array([1 + s.warmth, 1, 1 - s.warmth])[:, None, None] * s.exposure, 0, 4)
     image = np.clip(1.2 * image / (1 + 0.25 * image), 0, 1) ** (1 / 2.2)
     image = np.moveaxis((image - 0.45) * s.contrast + 0.45, 0, -1)
@@ -144,6 +148,8 @@ def camera(image: np.ndarray, s: Scene, c: Canvas) -> Image.Image:
         side = max(24, int(c.size * s.low_res))
         photo = photo.resize((side, side), Image.Resampling.BILINEAR)
         photo = photo.resize((c.size, c.size), Image.Resampling.BICUBIC)
+    if s.equalized:
+        photo = ImageOps.equalize(photo)
     if s.grey:
         photo = photo.convert("L").convert("RGB")
     if s.jpeg < 95:

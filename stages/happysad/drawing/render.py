@@ -14,7 +14,7 @@ from happysad.drawing.photo import (
     Light,
     background,
     camera,
-    hand,
+    hands,
     lighting,
     linear,
     neck_and_shoulders,
@@ -63,8 +63,8 @@ def render(face: Face, size: int) -> Image.Image:
         hat(image, face, c, head)
     elif face.identity.hair_style != "bald":
         hair(image, face, c, head)
-    if face.scene.occluder:
-        hand(image, face, c)
+    if face.expression.hand:
+        hands(image, face, c)
     return camera(image, face.scene, c)
 
 
@@ -80,7 +80,7 @@ def hair_behind(image: np.ndarray, face: Face, c: Canvas) -> None:
 
 def ears(image: np.ndarray, face: Face, c: Canvas) -> None:
     i, s = face.identity, face.scene
-    y = i.eye_y + 0.13 + 0.3 * math.sin(s.pitch)
+    y = i.eye_y + 0.13 + 0.3 * math.sin(face.pitch)
     for side in (-1, 1):
         x = side * i.width * 0.985 * math.cos(s.yaw)
         ear = ramp(1 - np.hypot((c.x - x) / 0.10, (c.y - y) / 0.22), 8 * c.px)
@@ -90,12 +90,13 @@ def ears(image: np.ndarray, face: Face, c: Canvas) -> None:
 
 def skin(image: np.ndarray, face: Face, c: Canvas, head: Head, mouth: Mouth, light: Light) -> None:
     """The head and all that is painted on it: freckles, flush, beard, lips, nostrils, brows."""
-    i = face.identity
+    i, e = face.identity, face.expression
     u, v, across = head.u, head.v, head.across
 
-    # Blotches, shadowed eyes, freckles.
+    # Blotches, shadows around the eyes and under a smile's cheeks, freckles.
     tone = 1 + 0.05 * c.soft + 0.03 * c.fine
-    tone -= 0.16 * bump(across, v, i.eye_gap - 0.02, i.eye_y + 0.01, 0.21, 0.12)
+    tone -= i.hollow * bump(across, v, i.eye_gap - 0.02, i.eye_y - 0.01, 0.21, 0.12)
+    tone -= 0.35 * e.au12 * bump(across, v, 1.12 * mouth.width, mouth.corner_v - 0.06, 0.08, 0.12)
     if i.freckles:
         spots = ramp(cloud(c.rng, c.size, 0.9) - 1.3, 0.5)
         tone -= 0.2 * i.freckles * spots * bump(across, v, 0.25, 0.18, 0.35, 0.25)
@@ -182,7 +183,7 @@ def eyes(image: np.ndarray, face: Face, c: Canvas, head: Head, light: Light) -> 
 
 
 def mouth_inside(image: np.ndarray, face: Face, c: Canvas, head: Head, mouth: Mouth, light: Light) -> None:
-    """A dark hole, with upper teeth hanging from its top and a tongue at its bottom."""
+    """A dark hole, with teeth at its top and bottom, and a tongue between them."""
     e = face.expression
     v, along, px = head.v, mouth.along, c.px
     hole = mouth.inside * head.mask
@@ -193,11 +194,16 @@ def mouth_inside(image: np.ndarray, face: Face, c: Canvas, head: Head, mouth: Mo
     ends = mouth.top + length * (1 - 0.35 * along * along) + 0.006 * np.abs(np.sin(38 * head.u))
     teeth = ramp(v - mouth.top + 0.01, px) * ramp(ends - v, 1.5 * px) * hole
     gaps = 1 - 0.22 * np.abs(np.cos(38 * head.u)) ** 12
-    tone = (0.78 - 0.3 * along * along) * gaps * lit * ramp(v - mouth.top + 0.012, 0.02)
-    over(image, shaded([0.95, 0.90, 0.80], tone), min(1, 3 * e.teeth) * teeth)
+    tone = (0.78 - 0.3 * along * along) * gaps * lit
+    upper_tone = tone * ramp(v - mouth.top + 0.012, 0.02)
+    over(image, shaded([0.95, 0.90, 0.80], upper_tone), min(1, 3 * e.teeth) * teeth)
+
+    starts = mouth.bottom - min(0.6 * mouth.gape, 0.06) * e.lower_teeth * (1 - 0.35 * along * along)
+    lower_teeth = ramp(v - starts, 1.5 * px) * ramp(mouth.bottom - v, px) * hole * (1 - teeth)
+    over(image, shaded([0.72, 0.68, 0.60], tone), min(1, 3 * e.lower_teeth) * lower_teeth)
 
     tongue = ramp(v - mouth.bottom + 0.45 * mouth.gape, 0.03) * ramp(0.75 - np.abs(along), 0.2)
-    tongue *= min(1, 9 * mouth.gape) * hole * (1 - teeth)
+    tongue *= min(1, 9 * mouth.gape) * hole * (1 - teeth) * (1 - lower_teeth)
     over(image, shaded([0.36, 0.11, 0.10], lit), 0.8 * tongue)
 
 

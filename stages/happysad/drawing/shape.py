@@ -115,7 +115,7 @@ def head_shape(face: Face, c: Canvas) -> Head:
 
     # turn[j][k]: what the head's axis k contributes to the camera's axis j.
     cos_yaw, sin_yaw = math.cos(s.yaw), math.sin(s.yaw)
-    cos_pitch, sin_pitch = math.cos(s.pitch), math.sin(s.pitch)
+    cos_pitch, sin_pitch = math.cos(face.pitch), math.sin(face.pitch)
     turn = (
         (cos_yaw, 0.0, sin_yaw),
         (sin_yaw * sin_pitch, cos_pitch, -cos_yaw * sin_pitch),
@@ -161,7 +161,7 @@ def mouth_shape(face: Face, c: Canvas, head: Head) -> Mouth:
     middle = y + lift * (out * out - 0.35) * (1 + e.skew * along) - 0.03 * e.au17 * down * (1 - out * out)
 
     # The opening, between the upper lip's lower edge and the lower lip's upper edge.
-    gape = (0.065 + 0.03 * up) * e.au25 + 0.16 * e.au26
+    gape = (0.065 + 0.03 * up) * e.au25 + 0.30 * e.au26
     square = 1 - 0.6 * e.au20
     top = middle - gape * (0.45 - 0.15 * up) * arch ** (0.8 * square)
     bottom = middle + (gape * (0.55 + 0.35 * up) + 0.03 * e.au25 * up) * arch ** (0.9 * square)
@@ -216,7 +216,7 @@ def _features(face: Face, head: Head, mouth: Mouth) -> np.ndarray:
 
     # Where the corners of the mouth are pulled: dimples, marionette lines, bunched cheeks.
     up, down, corner = e.au12, e.au15, mouth.corner_v
-    h -= (0.02 + 0.05 * up + 0.025 * down) * bump(across, v, mouth.width * 1.05, corner, 0.04, 0.045)
+    h -= (0.02 + 0.06 * up + 0.025 * down) * bump(across, v, mouth.width * 1.08, corner, 0.055, 0.07)
     h -= (0.03 * down + 0.01 * i.age) * bump(across, v, mouth.width * 1.08, corner + 0.09, 0.035, 0.08)
     h += 0.03 * up * bump(across, v, mouth.width * 1.35, corner - 0.02, 0.07, 0.12)
     return h
@@ -231,7 +231,7 @@ def _folds(face: Face, c: Canvas, head: Head, mouth: Mouth) -> np.ndarray:
     along = np.clip((v - (i.nose_tip - 0.06)) / (mouth.corner_v - i.nose_tip + 0.11), 0, 1.15)
     reach = mouth.width * 1.10 + 0.03 * up - i.nose_width
     off = across - (i.nose_width + 0.035 + reach * along**0.9)
-    depth = 0.010 + 0.020 * i.age + 0.045 * up * (0.5 + 0.5 * e.au6) + 0.008 * down
+    depth = 0.010 + 0.020 * i.age + 0.08 * up * (0.5 + 0.5 * e.au6) + 0.008 * down
     ends = np.clip(4 * along, 0, 1) * np.clip(5 * (1.15 - along), 0, 1)
     h = depth * (ramp(off, 0.04) - 0.5) * ends * bell(off, 0, 0.16)
 

@@ -120,14 +120,16 @@ def read_start(root: Path, params: Train) -> Weights:
     """The weights of the model that training begins with; none where ``params`` name no model."""
     if params.start is None:
         return {}
-    return {layer.name: layer.get_weights() for layer in keras.models.load_model(root / params.start).layers}
+    return {layer.name: layer.get_weights() for layer in load(root / params.start).layers}
 
 
 def start_from(model: keras.Model, weights: Weights) -> None:
     """Assign ``weights`` to the layers of ``model`` that have the same name and shapes; the others stay random.
 
-    Raises UserError if no layer has.
+    No weights, no change. Raises UserError if there are some, but for no layer.
     """
+    if not weights:
+        return
     layers = [layer for layer in model.layers if layer.weights]
     alike = [layer for layer in layers if shapes(weights.get(layer.name, [])) == shapes(layer.weights)]
     if not alike:

@@ -80,8 +80,7 @@ def predict_fold(
     validation = subset(data, folds == following)
     train = subset(data, (folds != fold) & (folds != following))
     model = build(data.pictures.shape[1], params.model)
-    if start:
-        start_from(model, start)
+    start_from(model, start)
     fit(model, train, validation, params.train, params.augment, checkpoint)
     calibrate(model, validation.labels, predict(model, validation.pictures))
     threshold = metrics.best_threshold(validation.labels, params.train.threshold_metric)
