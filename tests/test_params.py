@@ -7,7 +7,7 @@ from happysad.common.params import load
 
 
 def test_the_projects_own_params_are_valid():
-    assert load(PROJECT).model.filters == (16, 32, 16)
+    assert load(PROJECT).model.filters == (16, 32, 64, 64)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_recipes_change_params_that_exist(tmp_path, recipe):
         group, name = key.split(".")
         changes.setdefault(group, {})[name] = yaml.safe_load(value)
     make_project(tmp_path, **changes)
-    assert (load(tmp_path) == load(PROJECT)) == (recipe.name == "regularised")  # which is the default
+    assert load(tmp_path) != load(PROJECT)
 
 
 def test_a_missing_key_is_named(tmp_path):

@@ -132,7 +132,8 @@ def test_predict_sees_what_training_saw(files, tmp_path, monkeypatch, crop):
         "three",
         "turned face",
         "palette",
-    }  # of "fills it", the crop is all
+        "fills it",
+    }
     assert cropped == (drawn if crop == "face" else set())
 
 

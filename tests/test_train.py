@@ -20,6 +20,11 @@ from happysad.data.prepared import Split
 from happysad.training import augmentation, cnn, fit
 
 PARAMS = load(PROJECT)
+PARAMS = replace(
+    PARAMS,
+    model=replace(PARAMS.model, grey=False, convolutions=1, padding="valid", mirror=False),
+    train=replace(PARAMS.train, weight_decay=0.0, focal_gamma=2.0, label_smoothing=0.0),
+)
 fit.make_deterministic(PARAMS.train)  # before TensorFlow starts; later it may not change threads
 AUGMENT = replace(
     PARAMS.augment, mirror=True, rotation=15.0, shift=0.1, zoom=0.1, brightness=0.1, contrast=0.2

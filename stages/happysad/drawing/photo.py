@@ -148,10 +148,10 @@ def camera(image: np.ndarray, s: Scene, c: Canvas) -> Image.Image:
         side = max(24, int(c.size * s.low_res))
         photo = photo.resize((side, side), Image.Resampling.BILINEAR)
         photo = photo.resize((c.size, c.size), Image.Resampling.BICUBIC)
-    if s.equalized:
-        photo = ImageOps.equalize(photo)
     if s.grey:
         photo = photo.convert("L").convert("RGB")
+    if s.equalized:
+        photo = ImageOps.equalize(photo.convert("L")).convert("RGB")
     if s.jpeg < 95:
         file = io.BytesIO()
         photo.save(file, "JPEG", quality=s.jpeg)

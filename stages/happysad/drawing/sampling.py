@@ -126,7 +126,7 @@ class Scene:
     noise: float
     jpeg: int  # quality; 95 and above: not compressed
     grey: bool
-    equalized: bool  # all grey levels equally common, as in an old or harsh print
+    equalized: bool  # grey, all levels equally common: as harsh as an old print
     seed: int  # for textures, clutter and noise
 
 
