@@ -36,6 +36,18 @@ def make_project(root: Path, **changes) -> Path:
     return root
 
 
+def recipe(name: str) -> dict[str, dict]:
+    """What experiments/``name`` changes, for ``make_project``."""
+    words = (PROJECT / "experiments" / name).read_text().split()
+    assert set(words[::2]) <= {"-S"}
+    changes = {}
+    for word in words[1::2]:
+        key, value = word.split("=")
+        group, setting = key.split(".")
+        changes.setdefault(group, {})[setting] = yaml.safe_load(value)
+    return changes
+
+
 def draw(seed: int, width: int = 64, height: int = 48) -> Image.Image:
     """A picture unlike that of any other seed: smooth blobs of colour."""
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 import pytest
 import yaml
-from conftest import PROJECT, make_project
+from conftest import PROJECT, make_project, recipe
 
 from happysad.common.errors import UserError
 from happysad.common.params import load
@@ -38,19 +38,10 @@ def test_a_bad_value_names_its_key(tmp_path, change, message):
 
 
 @pytest.mark.parametrize(
-    "recipe",
-    [path for path in sorted((PROJECT / "experiments").iterdir()) if path.is_file()],
-    ids=lambda path: path.name,
+    "name", sorted(path.name for path in (PROJECT / "experiments").iterdir() if path.is_file())
 )
-def test_recipes_change_params_that_exist(tmp_path, recipe):
-    changes = {}
-    words = recipe.read_text().split()
-    assert set(words[::2]) <= {"-S"}
-    for word in words[1::2]:
-        key, value = word.split("=")
-        group, name = key.split(".")
-        changes.setdefault(group, {})[name] = yaml.safe_load(value)
-    make_project(tmp_path, **changes)
+def test_recipes_change_params_that_exist(tmp_path, name):
+    make_project(tmp_path, **recipe(name))
     assert load(tmp_path) != load(PROJECT)
 
 

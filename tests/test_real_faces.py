@@ -3,14 +3,12 @@
 import json
 import re
 import zipfile
-from dataclasses import replace
 
 import keras
 import numpy as np
 import onnxruntime
 import pytest
-import yaml
-from conftest import PROJECT, draw
+from conftest import PROJECT, draw, make_project, recipe
 
 from happysad.common import faces, params
 from happysad.prediction import classifier
@@ -52,21 +50,14 @@ def test_the_recipe_builds_the_model(model, settings, metadata):
     assert metadata["detector"] == faces.fingerprint()
 
 
-def test_the_recipe_in_experiments_is_that_of_params_yaml(settings):
-    words = (PROJECT / "experiments/faces").read_text().split()
-    default = params.load(PROJECT)
-    for setting in words[1::2]:
-        key, value = setting.split("=")
-        group, name = key.split(".")
-        value = yaml.safe_load(value)
-        value = tuple(value) if isinstance(value, list) else value
-        default = replace(default, **{group: replace(getattr(default, group), **{name: value})})
-    assert (default.model, default.augment, default.train) == (
+def test_the_recipe_in_experiments_is_that_of_params_yaml(settings, tmp_path):
+    ours = params.load(make_project(tmp_path, **recipe("faces")))
+    assert (ours.model, ours.augment, ours.train) == (
         settings.model,
         settings.augment,
         settings.train,
     )
-    assert default.prepare == settings.prepare
+    assert ours.prepare == settings.prepare
 
 
 def test_the_card_says_what_the_files_say(model, metadata):

@@ -123,10 +123,11 @@ def hands(image: np.ndarray, face: Face, c: Canvas) -> None:
     sides = [rng.choice([-1, 1])] if rng.random() < 0.6 else [-1, 1]
     angle = rng.uniform(-0.3, 1.5)  # where it comes from: 0 is the side, pi / 2 below
     turned = rng.uniform(0, 1.2)  # of the fingers: 0 is level, pi / 2 upright
+    cos, sin = math.cos(turned), math.sin(turned)
     for side in sides:
         out = side * c.x * math.cos(angle) + c.y * math.sin(angle) - (0.95 - 0.6 * face.expression.hand)
-        along = math.cos(turned) * out + math.sin(turned) * (c.y - 0.3)  # from the finger tips to the wrist
-        aside = math.cos(turned) * (c.y - 0.3) - math.sin(turned) * out
+        along = cos * out + sin * (c.y - 0.3)  # from the finger tips to the wrist
+        aside = cos * (c.y - 0.3) - sin * out
         finger = np.clip(1 - np.square((aside % width) / (width / 2) - 1), 0, 1)  # 0 between two
         tips = 0.12 * finger - 0.12 + 0.06 * np.cos(2 * np.floor(aside / width))
         mask = ramp(along + tips, 0.03) * ramp(2 * width + 0.04 * float(c.soft.mean()) - np.abs(aside), 0.05)

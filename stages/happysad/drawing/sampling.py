@@ -32,7 +32,7 @@ IRIS = np.array([[52, 32, 20], [84, 54, 30], [90, 110, 70], [86, 124, 152], [112
 
 @dataclass
 class Expression:
-    """Action units, each from 0 (absent) to 1 (as strong as a face can show it)."""
+    """Action units, each from 0 (absent) to 1 (as strong as a face can show it), and what goes with them."""
 
     au1: float = 0.0  # inner brow raiser
     au2: float = 0.0  # outer brow raiser
@@ -90,12 +90,12 @@ class Identity:
     hair_style: str  # bald, short, long, curly, hat
     fringe: float
     parting: float
+    hollow: float  # how dark the sockets of the eyes are
     stubble: float = 0.0
     beard: float = 0.0
     moustache: float = 0.0
     glasses: str = "none"  # none, clear, dark
     freckles: float = 0.0
-    hollow: float = 0.2  # how dark the sockets of the eyes are
 
     @property
     def nose_tip(self) -> float:
