@@ -18,7 +18,7 @@ from happysad.export import comparison, onnx_model, serving, tflite_model
 from happysad.export.model_card import model_card
 from happysad.training import cnn
 
-REPRESENTATIVE = 200  # training pictures to calibrate int8 with; all of them where there are fewer
+SAMPLE = 200  # pictures of train to calibrate int8 with, and of validation to compare scores of; about as many, or all
 
 
 def main(root: Path) -> None:
@@ -27,7 +27,7 @@ def main(root: Path) -> None:
     description = read_json(root / "models/model.json")
     train = read_split(root / "data/prepared/train")
     validation = read_split(root / "data/prepared/validation")
-    representative = train.pictures[:: max(1, len(train.pictures) // REPRESENTATIVE)]
+    representative, pictures = (s.pictures[:: max(1, len(s.pictures) // SAMPLE)] for s in (train, validation))
     metadata = describe(description, settings, train.files)
     labels = "".join(f"{name}\n" for name in CLASSES)
     with all_or_nothing(), replacing(root / "models/export") as out:
@@ -38,9 +38,9 @@ def main(root: Path) -> None:
         (out / "labels.txt").write_text(labels)
         if settings.prepare.crop == "face":
             shutil.copyfile(faces.DETECTOR, out / "face_detector.onnx")
-        files = comparison.compare(model, out, validation.pictures, description["threshold"])
-        comparison.check(files, settings.export)
-        metrics = {"pictures": len(validation.pictures), "files": files}
+        files = comparison.compare(model, out, pictures)
+        comparison.leave_out(files, out)
+        metrics = {"pictures": len(pictures), "files": files}
         card = model_card(root, model, metadata, metrics)
         (out / "README.md").write_text(card, encoding="utf-8")
         write_json(root / "metrics/export.json", metrics)
@@ -53,7 +53,7 @@ def describe(description: dict, settings: params.Params, training: list[str]) ->
     hash of the raw pixels, so a hash of these names identifies pictures and labels.
     """
     prepare = settings.prepare
-    size, threshold = description["image_size"], description["threshold"]
+    size = description["image_size"]
     slope, intercept = description["calibration"].values()
     crop = "cropped to the largest face if there is one, " if prepare.crop == "face" else ""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -65,9 +65,10 @@ def describe(description: dict, settings: params.Params, training: list[str]) ->
         "crop": prepare.crop,
         "crop_margin": repr(prepare.crop_margin),
         "detector": faces.fingerprint() if prepare.crop == "face" else "",
-        "threshold": repr(threshold),
+        "unsure_below": repr(description["unsure_below"]),
+        "better_than_chance": str(description["better_than_chance"]).lower(),
         "calibration": f"Platt scaling, folded in: slope {slope!r}, intercept {intercept!r}",
-        "score": f"probability of {CLASSES[1]}, the second of scores; {CLASSES[1]} where score >= threshold",
+        "score": f"probability of {CLASSES[1]}, the second of scores; at even odds of the classes; {CLASSES[1]} where score >= 0.5",
         "preprocessing": (
             f"uint8 RGB, EXIF orientation applied, {crop}resized to {size}x{size} by Pillow's BILINEAR"
         ),

@@ -1,78 +1,75 @@
-"""Fit the CNN on the train split; choose epoch, calibration and threshold on the validation split."""
+"""Fit the CNN on the train split; choose epoch and calibration on the validation split."""
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import mannwhitneyu
 
-from happysad import CLASSES
+from happysad import CLASSES, NO_SKILL
+from happysad.common import metrics
 from happysad.common.cli import run
-from happysad.common.files import all_or_nothing, write_json, write_text
-from happysad.common.params import Params, load
+from happysad.common.files import all_or_nothing, write_json
+from happysad.common.params import load
 from happysad.common.tables import write_csv
-from happysad.data.prepared import Split, read_split
-from happysad.evaluation import baseline, metrics
-from happysad.training.augmentation import augment, random_values
-from happysad.training.cnn import VERSIONS, build, predict, read_start, save, start_from
-from happysad.training.fit import calibrate, distribute, fit, is_chief, make_deterministic, reset, shuffle
-from happysad.training.tensorboard import RunLog
+from happysad.data.prepared import read_split
+from happysad.training import baseline
+from happysad.training.calibration import UNSURE_BELOW
+from happysad.training.cnn import VERSIONS, predict, save
+from happysad.training.fit import fit, make_deterministic
 
 
 def main(root: Path) -> None:
     params = load(root)
     make_deterministic(params.train)
-    strategy = distribute()
     train = read_split(root / "data/prepared/train")
     validation = read_split(root / "data/prepared/validation")
-    image_size = train.pictures.shape[1]
-    checkpoint = root / "models/checkpoint.npz"
-    start = read_start(root, params.train)
-    reset(params.train)
-    with strategy.scope():
-        model = build(image_size, params.model)
-        start_from(model, start)
-        if not is_chief():  # of several machines, only the first writes
-            fit(model, train, validation, params.train, params.augment, checkpoint)
-            return
-        log = RunLog(root / "logs")
-        log.text("params.yaml", (root / "params.yaml").read_text(encoding="utf-8"))
-        log.pictures("train", "first batch", first_batch(train, params))
-        history = fit(model, train, validation, params.train, params.augment, checkpoint, log.epoch)
-    slope, intercept = calibrate(model, validation.labels, predict(model, validation.pictures))
-    scores = predict(model, validation.pictures)
-    threshold = metrics.best_threshold(validation.labels, params.train.threshold_metric)
-    worst = np.argsort(-np.abs(scores - validation.labels), kind="stable")
-    log.pictures("validation", "most wrong first", validation.pictures[worst[:64]])
+    logs = root / "logs" / (os.environ.get("DVC_EXP_NAME") or time.strftime("%Y-%m-%d-%H%M%S"))
+    model, history, calibration = fit(train, validation, params, root, logs)
 
-    lines = []
-    model.summary(line_length=80, print_fn=lines.append)
+    labels, scores = validation.labels, predict(model, validation.pictures)
+    predicted = (scores >= 0.5).astype(int)
+    figures = metrics.compute(labels, scores)
+    sure = np.maximum(scores, 1 - scores) >= UNSURE_BELOW
+    # Its U is the ROC AUC times the number of pairs (Mann and Whitney 1947): is it above half of them beyond chance?
+    skill = mannwhitneyu(scores[labels == 1], scores[labels == 0], alternative="greater").pvalue < 0.025
+    rows = {
+        "id": [Path(file).stem for file in validation.files],
+        "label": np.array(CLASSES)[labels],
+        "score": scores,
+        "predicted": np.array(CLASSES)[predicted],
+    }
     with all_or_nothing():
-        write_csv(root / "metrics/history.csv", pd.DataFrame(history))
         save(model, root / "models/model.keras")
-        write_text(root / "models/summary.txt", "\n".join(lines) + "\n")
         write_json(
             root / "models/model.json",
             {
                 "classes": CLASSES,
-                "image_size": image_size,
-                "threshold": threshold,
-                "calibration": {"slope": slope, "intercept": intercept},
-                "epoch": min(history, key=lambda row: row["validation_loss"])["epoch"],
-                "validation": metrics.compute(validation.labels, scores, threshold),
+                "image_size": train.pictures.shape[1],
+                "calibration": calibration,
+                "epoch": int(history["validation_loss"].idxmin()) + 1,
+                "better_than_chance": bool(skill),
+                "unsure_below": UNSURE_BELOW,
+                "validation": {
+                    "n": len(labels),
+                    "unsure": 1 - sure.mean(),
+                    "accuracy_when_sure": (labels == predicted)[sure].mean() if sure.any() else None,
+                },
                 "versions": VERSIONS,
                 "threads": params.train.threads,
-                "replicas": strategy.num_replicas_in_sync,
             },
         )
         write_json(root / "models/baseline.json", baseline.fit(train.pictures, train.labels))
-    checkpoint.unlink()  # no longer needed
-
-
-def first_batch(train: Split, params: Params) -> np.ndarray:
-    """With data augmentation, as the model sees it."""
-    batch = shuffle(len(train.labels), params.train, epoch=1)[0]
-    values = random_values(len(batch), params.train.seed, 1, 0)
-    return np.asarray(augment(train.pictures[batch], values, params.augment))
+        write_json(root / "metrics/validation.json", figures)
+        write_csv(root / "metrics/validation.csv", pd.DataFrame(rows))
+        write_csv(root / "metrics/history.csv", history)
+    print(
+        f"accuracy {figures['accuracy']:.1%}, ROC AUC {figures['roc_auc']:.3f} on {len(labels)} validation pictures"
+    )
+    if not skill:
+        print(f"The model is {NO_SKILL}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import PROJECT, SMALL, make_project
+from happysad.training.cross_validation import assign_folds
 from sklearn import metrics as judge
 
 import crossvalidate
@@ -13,7 +14,6 @@ from happysad.common.errors import UserError
 from happysad.common.files import read_json
 from happysad.common.params import load
 from happysad.common.tables import read_csv
-from happysad.training.cross_validation import assign_folds
 
 
 def test_folds_are_stratified_and_shuffled():

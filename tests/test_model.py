@@ -1,106 +1,106 @@
-"""The CNN: its layers and its input."""
+"""The CNN: its layers, its input, and what becomes of it after training."""
 
 from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from conftest import PROJECT, draw, make_project, recipe
 
 from happysad.common.errors import UserError
 from happysad.common.params import load
-from happysad.data.prepared import read_split
-from happysad.training import cnn, fit
+from happysad.training import cnn
 
-fit.make_deterministic(load(PROJECT).train)  # before TensorFlow starts; later it may not change threads
-
-
-@pytest.fixture
-def split(tmp_path):
-    for label, seeds in {"happy": range(6), "sad": range(6, 12)}.items():
-        (tmp_path / "train" / label).mkdir(parents=True)
-        for seed in seeds:
-            draw(seed, 32, 32).save(tmp_path / "train" / label / f"{seed}.png")
-    return tmp_path / "train"
+DEFAULT = load(PROJECT).model
+SMALL = replace(DEFAULT, filters=(4, 6), dense_units=8)
+PICTURES = np.stack([np.asarray(draw(seed, 32, 32)) for seed in range(6)])
 
 
-def test_the_default_cnn():
-    model = cnn.build(48, load(PROJECT).model)
-    kinds = [type(layer).__name__ for layer in model.layers[1:]]
-    conv = ["Conv2D", "BatchNormalization", "ReLU"] * 2
-    assert kinds == [
-        *("Rescaling", "Conv2D"),
-        *[*conv, "MaxPooling2D"] * 4,
+def kinds(model: keras.Model) -> list[str]:
+    return [type(layer).__name__ for layer in model.layers[1:]]
+
+
+def test_the_default_is_three_conv_relu_pooling_then_dense_256_and_a_sigmoid():
+    model = cnn.build(48, DEFAULT)
+    assert kinds(model) == [
+        "Rescaling",
+        *["Conv2D", "ReLU", "MaxPooling2D"] * 3,
         *("Flatten", "Dense", "Dropout", "Dense"),
     ]
-    [flat] = [layer for layer in model.layers if isinstance(layer, keras.layers.Flatten)]
-    assert flat.output.shape[1:] == (3 * 3 * 64,)
-    assert np.allclose(model.layers[1](np.array([0, 255])), [-1, 1])  # centred: trains in half the epochs
-    assert model.layers[-1].activation is keras.activations.sigmoid
+    dense, score = model.layers[-3], model.layers[-1]
+    assert (dense.units, dense.activation) == (256, keras.activations.relu)
+    assert (score.units, score.activation) == (1, keras.activations.sigmoid)
+    conv = (9 * 1 + 1) * 32 + (9 * 32 + 1) * 64 + (9 * 64 + 1) * 128
+    assert model.count_params() == conv + (6 * 6 * 128 + 1) * 256 + 257
+    assert np.allclose(model.layers[1](np.array([0, 255])), [-1, 1])
 
 
-def test_the_plain_cnn(tmp_path):
-    model = cnn.build(96, load(make_project(tmp_path, **recipe("plain"))).model)
-    conv = (3 * 3 * 3 + 1) * 16 + (3 * 3 * 16 + 1) * 32 + (3 * 3 * 32 + 1) * 16
-    assert model.count_params() == conv + (10 * 10 * 16 + 1) * 256 + 256 + 1
-    kinds = [type(layer).__name__ for layer in model.layers[1:]]
-    assert kinds == ["Rescaling", *["Conv2D", "MaxPooling2D"] * 3, "Flatten", "Dense", "Dense"]
-    assert [layer.filters for layer in model.layers if hasattr(layer, "filters")] == [16, 32, 16]
+def test_the_recipe_for_real_faces(tmp_path):
+    model = cnn.build(48, load(make_project(tmp_path, **recipe("faces"))).model)
+    block = [*["Conv2D", "BatchNormalization", "ReLU"] * 2, "MaxPooling2D"]
+    assert kinds(model) == ["Rescaling", *block * 4, "GlobalAveragePooling2D", "Dropout", "Dense"]
+    assert {layer.momentum for layer in model.layers if hasattr(layer, "momentum")} == {0.9}
 
 
-def test_input_is_the_files_pixels(split):
-    pictures, labels, files = read_split(split)
-    assert pictures.dtype == np.uint8
-    assert [file.split("/")[-2] for file in files] == [("sad", "happy")[y] for y in labels]
-    for file, pixels in zip(files, pictures, strict=True):
-        assert np.array_equal(pixels, draw(int(file.split("/")[-1][:-4]), 32, 32))
-    assert {entry.name for entry in split.parent.iterdir()} == {split.name}  # the packed file has no name
-
-
-def test_the_cnn_for_real_faces():
-    params = replace(
-        load(PROJECT).model,
-        filters=(4, 8),
-        spatial_dropout=0.1,
-        pooling="average",
-        dense_units=0,
-        mirror=False,
-    )
-    model = cnn.build(48, params)
-    kinds = [type(layer).__name__ for layer in model.layers[1:]]
-    stage = [*["Conv2D", "BatchNormalization", "ReLU"] * 2, "MaxPooling2D", "SpatialDropout2D"]
-    assert kinds == ["Rescaling", "Conv2D", *stage * 2, "GlobalAveragePooling2D", "Dropout", "Dense"]
-    colours = np.stack([np.asarray(draw(seed, 48, 48)) for seed in range(3)])
-    grey = np.stack([np.asarray(draw(seed, 48, 48).convert("L").convert("RGB")) for seed in range(3)])
-    assert np.ptp(cnn.predict(model, grey)) > 1e-4
-    assert np.allclose(cnn.predict(model, colours), cnn.predict(model, grey), atol=2e-3)  # "L" rounds
-
-
-def test_with_mirror_a_picture_and_its_mirror_image_get_the_same_score(tmp_path):
-    params = replace(load(PROJECT).model, batch_norm=False)  # which would change in training
-    model = cnn.build(32, params)
-    assert model.count_params() == cnn.build(32, replace(params, mirror=False)).count_params()
-    pictures = np.stack([np.asarray(draw(seed, 32, 32)) for seed in range(3)])
-    mirrored = np.ascontiguousarray(pictures[:, :, ::-1])
-    scores = cnn.predict(model, pictures)
-    assert np.allclose(scores, cnn.predict(model, mirrored), atol=1e-6)
+def test_it_sees_grey_pictures_of_0_to_255():
+    grey = np.stack([np.asarray(draw(seed, 32, 32).convert("L").convert("RGB")) for seed in range(6)])
+    model = cnn.build(32, SMALL)
+    scores = cnn.predict(model, PICTURES)
     assert np.ptp(scores) > 1e-4
-    sides = [cnn.train_scores(model, tf.constant(p)).numpy() for p in (pictures, mirrored)]
-    assert not np.allclose(*sides, atol=1e-4)  # in training, one side of the face at a time
-    cnn.save(model, tmp_path / "model.keras")
-    assert np.array_equal(cnn.predict(cnn.load(tmp_path / "model.keras"), pictures), scores)
+    assert np.allclose(scores, cnn.predict(model, grey), atol=2e-3)  # "L" rounds
+    assert np.allclose(
+        scores, cnn.predict(model, PICTURES.astype(np.float32))
+    )  # as image_dataset_from_directory gives
 
 
-def test_too_many_stages_for_the_pictures():
-    params = replace(load(PROJECT).model, padding="valid", convolutions=1)
+def test_a_picture_and_its_mirror_image_get_the_same_score_from_the_mean_of_the_logits():
+    def logit(scores: np.ndarray) -> np.ndarray:
+        return np.log(scores / (1 - scores))
+
+    plain = cnn.build(32, SMALL)
+    mirrored = np.ascontiguousarray(PICTURES[:, :, ::-1])
+    sides = [cnn.predict(plain, pictures) for pictures in (PICTURES, mirrored)]
+    assert np.ptp(sides, axis=0).max() > 1e-4
+    model = cnn.with_mirror_image(plain)
+    scores = cnn.predict(model, PICTURES)
+    assert np.allclose(scores, cnn.predict(model, mirrored), atol=1e-6)
+    assert np.allclose(logit(scores), (logit(sides[0]) + logit(sides[1])) / 2, atol=1e-5)
+
+
+def test_too_many_blocks_for_the_pictures():
     with pytest.raises(UserError, match=r"model\.filters has too many entries for pictures of 24 pixels"):
-        cnn.build(24, replace(params, filters=(4,) * 5))
-    cnn.build(24, replace(params, filters=(4,) * 4, padding="same"))
-    with pytest.raises(UserError, match=r"model\.filters has too many entries"):
-        cnn.build(24, replace(params, filters=(4,) * 3, convolutions=2))
+        cnn.build(24, replace(SMALL, filters=(4,) * 5))
+    cnn.build(24, replace(SMALL, filters=(4,) * 4))
 
 
 def test_missing_model_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match="dvc repro"):
         cnn.load(tmp_path / "model.keras")
+
+
+def test_start_takes_the_weights_of_layers_of_the_same_shape(tmp_path, capsys):
+    keras.backend.clear_session()
+    saved = cnn.build(32, SMALL)
+    cnn.save(cnn.with_mirror_image(saved), tmp_path / "model.keras")
+    keras.backend.clear_session()
+    same = cnn.build(32, SMALL)
+    assert not all(map(np.array_equal, saved.get_weights(), same.get_weights()))
+    cnn.start_from(same, tmp_path / "model.keras")
+    assert all(map(np.array_equal, saved.get_weights(), same.get_weights()))
+    assert capsys.readouterr().out == "weights of 4 layers from train.start; random weights for: none\n"
+
+    keras.backend.clear_session()
+    wider = cnn.build(32, replace(SMALL, filters=(4, 7)))
+    before = wider.get_layer("conv2d_1").get_weights()
+    cnn.start_from(wider, tmp_path / "model.keras")
+    assert np.array_equal(
+        wider.get_layer("conv2d").get_weights()[0], saved.get_layer("conv2d").get_weights()[0]
+    )
+    assert np.array_equal(wider.get_layer("conv2d_1").get_weights()[0], before[0])
+    assert (
+        "weights of 2 layers from train.start; random weights for: conv2d_1, dense\n"
+        in capsys.readouterr().out
+    )
+
+    with pytest.raises(UserError, match="no layer of the model fits"):
+        cnn.start_from(cnn.build(32, replace(SMALL, filters=(5,), dense_units=9)), tmp_path / "model.keras")

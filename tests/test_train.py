@@ -1,114 +1,157 @@
-"""Fitting: on a handful of pictures, twice to the same bits, and once more after a kill."""
+"""Fitting: on a handful of pictures, twice to the same bits, on one device or two."""
 
-import shutil
-import signal
+import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from conftest import PROJECT, SMALL, draw, make_project
+from conftest import PROJECT, draw
 from PIL import Image
+from scipy.special import expit, logit
 
 from happysad.common.errors import UserError
-from happysad.common.params import Augment, load
+from happysad.common.params import Augment, Params, load
 from happysad.data.prepared import Split
-from happysad.training import augmentation, cnn, fit
+from happysad.training import augmentation, calibration, cnn, fit
 
 PARAMS = load(PROJECT)
 PARAMS = replace(
     PARAMS,
-    model=replace(PARAMS.model, grey=False, convolutions=1, padding="valid", mirror=False),
-    train=replace(PARAMS.train, weight_decay=0.0, focal_gamma=2.0, label_smoothing=0.0),
+    model=replace(PARAMS.model, filters=(4, 4), dense_units=8),
+    train=replace(PARAMS.train, epochs=2, batch_size=5),
 )
 fit.make_deterministic(PARAMS.train)  # before TensorFlow starts; later it may not change threads
-AUGMENT = replace(
-    PARAMS.augment, mirror=True, rotation=15.0, shift=0.1, zoom=0.1, brightness=0.1, contrast=0.2
-)
-STILL = Augment(False, *[0.0] * 6)
+STILL = Augment(*[0.0] * 6)
 PICTURES = np.stack([np.asarray(draw(seed, 32, 32)) for seed in range(12)])
 SPLIT = Split(PICTURES, np.arange(12) % 2, [])
 
 
-def small_cnn(batch_norm: bool = True, dropout: float = 0.3) -> keras.Model:
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(5)
-    params = replace(PARAMS.model, filters=(4, 4), batch_norm=batch_norm, dropout=dropout, dense_units=8)
-    return cnn.build(32, params)
+def with_train(**changes) -> Params:
+    return replace(PARAMS, train=replace(PARAMS.train, **changes))
 
 
-def fit_small(model: keras.Model, folder: Path, epochs: int = 1, validation=SPLIT, **changes) -> list[dict]:
-    settings = {"schedule": "cosine", "warmup_epochs": 1.0, "weight_decay": 0.01, "batch_size": 5}
-    params = replace(PARAMS.train, **{**settings, **changes, "epochs": epochs})
-    return fit.fit(model, SPLIT, validation, params, AUGMENT, folder / "checkpoint.npz")
+def test_the_same_bytes_again(tmp_path):
+    def run(name: str, **changes) -> bytes:
+        model, history, _ = fit.fit(SPLIT, SPLIT, with_train(**changes), PROJECT)
+        assert list(history["epoch"]) == [1, 2]
+        cnn.save(model, tmp_path / name)
+        loaded = cnn.load(tmp_path / name)
+        assert np.array_equal(cnn.predict(loaded, PICTURES), cnn.predict(model, PICTURES))
+        figures = loaded.evaluate(PICTURES, SPLIT.labels, verbose=0, return_dict=True)  # it is compiled
+        assert figures["accuracy"] == ((cnn.predict(model, PICTURES) >= 0.5) == SPLIT.labels).mean()
+        return (tmp_path / name).read_bytes()
+
+    assert run("a.keras") == run("b.keras")
+    assert run("a.keras") != run("c.keras", seed=2)
 
 
-def test_one_epoch_and_the_same_bytes_again(tmp_path):
-    def bytes_of_a_run(name: str) -> bytes:
-        model = small_cnn()
-        before = model.get_weights()[-1]
-        assert len(fit_small(model, tmp_path / name)) == 1
-        assert not np.array_equal(before, model.get_weights()[-1])
-        cnn.save(model, tmp_path / f"{name}.keras")
-        x = tf.zeros((1, 32, 32, 3), tf.uint8)
-        assert np.array_equal(model(x), cnn.load(tmp_path / f"{name}.keras")(x))
-        return (tmp_path / f"{name}.keras").read_bytes()
-
-    assert bytes_of_a_run("a") == bytes_of_a_run("b")
-
-
-def test_steps_are_those_of_keras(tmp_path):
-    ours, theirs = small_cnn(dropout=0.0), small_cnn(dropout=0.0)
-    params = replace(PARAMS.train, epochs=1, batch_size=4, schedule="constant", learning_rate=0.001)
-    fit.fit(ours, SPLIT, SPLIT, params, STILL, tmp_path / "checkpoint.npz")
-    theirs.compile("adam", keras.losses.BinaryFocalCrossentropy(gamma=params.focal_gamma))
-    for batch in fit.shuffle(len(PICTURES), params, 1):
-        theirs.train_on_batch(PICTURES[batch], SPLIT.labels[batch])
-    for mine, its in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        assert np.allclose(mine, its, atol=1e-5)
-
-
-def test_best_epoch_is_kept(tmp_path):
-    model = small_cnn(batch_norm=False, dropout=0.0)
+def test_the_best_epoch_is_kept_and_calibrated():
     contrary = SPLIT._replace(labels=1 - SPLIT.labels)  # the better on train, the worse on this
-    history = fit_small(
-        model, tmp_path, epochs=10, validation=contrary, schedule="constant", learning_rate=0.01
-    )
-    loss = keras.losses.BinaryFocalCrossentropy(gamma=PARAMS.train.focal_gamma)
-    kept = loss(contrary.labels[:, None], cnn.predict(model, PICTURES)[:, None])
-    losses = [row["validation_loss"] for row in history]
-    assert float(kept) == pytest.approx(min(losses), rel=1e-4)
-    assert losses[-1] != min(losses)  # or the test would say nothing
+    model, history, line = fit.fit(SPLIT, contrary, with_train(epochs=6, learning_rate=0.01), PROJECT)
+    losses = list(history["validation_loss"])
+    best = np.argmin(losses)
+    assert best < 5  # or the test would say nothing
+    before = expit((logit(cnn.predict(model, PICTURES)) - line["intercept"]) / line["slope"])
+    loss = model.loss(contrary.labels[:, None].astype(np.float32), before[:, None].astype(np.float32))
+    mirrored = cnn.predict(model, PICTURES[:, :, ::-1])
+    assert np.allclose(mirrored, cnn.predict(model, PICTURES), atol=1e-6)
+    # The history is of the CNN without the mirror image: near, and nearer than the other epochs.
+    assert np.argmin(np.abs(np.array(losses) - float(loss))) == best
 
 
-def test_learning_rate_rises_and_falls(tmp_path):
-    rates = [row["learning_rate"] for row in fit_small(small_cnn(), tmp_path, epochs=5, learning_rate=0.01)]
-    assert rates[0] == pytest.approx(0.01)
-    assert rates == sorted(rates, reverse=True)
-    assert rates[-1] == pytest.approx(0, abs=1e-6)
+def test_divergence_is_one_line():
+    with pytest.raises(UserError, match=r"diverged in epoch 1: lower train\.learning_rate"):
+        fit.fit(SPLIT, SPLIT, with_train(learning_rate=1e38), PROJECT)
 
 
-def test_what_another_run_left_is_not_resumed(tmp_path, capsys):
-    fit_small(small_cnn(), tmp_path, epochs=2)
-    capsys.readouterr()
-    fit_small(small_cnn(), tmp_path, epochs=2, learning_rate=0.003)
-    assert "going on" not in capsys.readouterr().out
-    fit_small(small_cnn(), tmp_path, epochs=2, learning_rate=0.003)
-    assert "resuming after epoch 2" in capsys.readouterr().out
+def test_both_classes_weigh_the_same():
+    model = cnn.build(32, PARAMS.model)
+    fit.compile_(model, "sgd", PARAMS.train, happy=0.25)
+    happy, sad = (float(model.loss(np.float32([[y]]), np.float32([[abs(y - 0.3)]]))) for y in (1, 0))
+    assert happy == pytest.approx(3 * sad)  # of which there are three times as many
 
 
-def test_shuffling_is_full_seeded_and_new_each_epoch():
+def test_shuffling_is_seeded_new_each_epoch_and_repeats_a_small_data_set():
     params = replace(PARAMS.train, batch_size=32)
-    batches = fit.shuffle(70, params, 1)
-    assert [len(batch) for batch in batches] == [24, 23, 23]
-    order = np.concatenate(batches)
-    assert sorted(order) == list(range(70))
-    assert np.array_equal(order, np.concatenate(fit.shuffle(70, params, 1)))
-    assert not np.array_equal(order, np.concatenate(fit.shuffle(70, params, 2)))
+    for n, passes in ((3000, 1), (70, 23)):
+        batches = fit.shuffle(n, params, 1)
+        order = np.concatenate(batches)
+        assert np.bincount(order).tolist() == [passes] * n
+        assert len(batches) >= fit.MIN_STEPS
+        sizes = [len(batch) for batch in batches]
+        assert max(sizes) <= 32
+        assert max(sizes) - min(sizes) <= 1
+        assert np.array_equal(order, np.concatenate(fit.shuffle(n, params, 1)))
+        assert not np.array_equal(order, np.concatenate(fit.shuffle(n, params, 2)))
+        assert not np.array_equal(order[:n], np.sort(order[:n]))
+
+
+def test_batches_are_augmented_anew():
+    params = replace(PARAMS, augment=replace(STILL, brightness=0.2))
+    [(first, labels), *rest] = (
+        fit.batches(SPLIT, params).take(1 + 2 * len(fit.shuffle(12, PARAMS.train, 1))).as_numpy_iterator()
+    )
+    batch = fit.shuffle(12, PARAMS.train, 1)[0]
+    assert np.array_equal(labels, SPLIT.labels[batch])
+    assert np.array_equal(
+        first,
+        augmentation.augment(
+            PICTURES[batch], augmentation.random_values(len(batch), 1, 1, 0), params.augment
+        ),
+    )
+    assert len({pictures.tobytes() for pictures, _ in [(first, labels), *rest]}) == 1 + len(rest)
+
+
+def test_two_devices_fit_what_one_fits(tmp_path):
+    """Two parts of the CPU, as if they were GPUs."""
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "stages")}
+    for devices in ("1", "2"):
+        command = [sys.executable, PROJECT / "tests/replica.py", tmp_path / f"{devices}.npy", devices]
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+    one, two = (np.load(tmp_path / f"{devices}.npy") for devices in "12")
+    assert np.allclose(one, two, atol=1e-4)
+
+
+# Calibration
+def test_platt_of_a_small_split_that_made_newton_explode():
+    labels = np.array([1, 1, 1, 0, 1, 0, 0, 1, 0, 1, 1, 1])
+    scores = np.array(
+        [0.0306, 0.8634, 0.5911, 0.133, 0.6178, 0.9165, 0.2688, 0.7442, 0.0262, 0.9803, 0.9296, 0.9454]
+    )
+    slope, intercept = calibration.platt(labels, scores)
+    targets = np.where(labels, 9 / 10, 1 / 6)
+    assert (slope, intercept) == (
+        pytest.approx(0.2944, abs=1e-4),
+        pytest.approx(0.5725 - logit(targets.mean()), abs=1e-4),
+    )
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_platt_is_never_worse_than_the_scores_as_they_were(seed):
+    rng = np.random.default_rng(seed)
+    labels = np.append([0, 1], rng.integers(0, 2, rng.integers(2, 299)))
+    scores = expit(
+        rng.normal(0, rng.choice([0.01, 1, 5, 20]), len(labels)) + labels * rng.choice([-1, 0, 0.5, 3, 50])
+    )
+    slope, intercept = calibration.platt(labels, scores)
+    targets = np.where(labels, 1 - 1 / (labels.sum() + 2), 1 / ((1 - labels).sum() + 2))
+    x = logit(np.clip(scores, 1e-7, 1 - 1e-7))
+
+    def loss(logits: np.ndarray) -> float:
+        return np.mean(np.logaddexp(0, logits) - targets * logits)
+
+    assert loss(slope * x + intercept + logit(targets.mean())) <= loss(x) + 1e-6
+    assert slope > 0
+    calibrated = expit(slope * x + intercept).astype(np.float32)
+    assert 0 < calibrated.min() <= calibrated.max() < 1
+
+
+def test_without_skill_every_probability_is_near_one_half():
+    labels = np.arange(40) % 4 == 0
+    slope, intercept = calibration.platt(labels.astype(int), np.where(labels, 0.2, 0.8))
+    assert np.abs(expit(slope * logit([0.2, 0.8]) + intercept) - 0.5).max() < 0.01
 
 
 # Augmentation, each change by itself
@@ -117,13 +160,9 @@ def augmented(**changes) -> np.ndarray:
     return np.asarray(augmentation.augment(PICTURES, values, replace(STILL, **changes)))
 
 
-def test_no_change():
-    assert np.array_equal(augmented(), PICTURES)
-
-
 def test_mirror():
-    mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(augmented(mirror=True), PICTURES, strict=True)]
-    untouched = [np.array_equal(a, b) for a, b in zip(augmented(mirror=True), PICTURES, strict=True)]
+    mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(augmented(), PICTURES, strict=True)]
+    untouched = [np.array_equal(a, b) for a, b in zip(augmented(), PICTURES, strict=True)]
     assert sum(mirrored) + sum(untouched) == len(PICTURES)
     assert any(mirrored)
     assert any(untouched)
@@ -172,97 +211,3 @@ def test_erasing_lays_a_grey_square_on_the_picture():
             assert np.ptp(inside) == 0
             assert inside[0, 0, 0] == pytest.approx(before.mean(), abs=1)
     assert (augmented(erasing=0.5) != PICTURES).any(axis=(1, 2, 3)).sum() > len(PICTURES) / 2
-
-
-def test_in_bfloat16_the_model_stays_float32(tmp_path, monkeypatch):
-    wholly, partly = small_cnn(), small_cnn()
-    fit_small(wholly, tmp_path / "wholly")
-    monkeypatch.setattr(fit, "precision", lambda params: "mixed_bfloat16")
-    fit_small(partly, tmp_path / "partly")
-    difference = np.abs(wholly.get_weights()[0] - partly.get_weights()[0]).max()
-    assert 0 < difference < 0.01  # rounded to 8 bits, but the same training
-    assert {weights.dtype for weights in partly.get_weights()} == {np.dtype(np.float32)}
-    cnn.save(partly, tmp_path / "model.keras")
-    loaded = cnn.load(tmp_path / "model.keras")
-    assert {layer.compute_dtype for layer in loaded.layers[1:]} == {"float32"}
-    assert np.array_equal(cnn.predict(loaded, PICTURES), cnn.predict(partly, PICTURES))
-
-
-# Training that starts from the weights of another model
-def start_in(root: Path, start: str | None = "models/faces/model.keras") -> cnn.Weights:
-    return cnn.read_start(root, replace(PARAMS.train, start=start))
-
-
-def test_start_takes_the_weights_of_layers_of_the_same_shape(tmp_path, capsys):
-    saved = small_cnn()
-    (tmp_path / "models/faces").mkdir(parents=True)
-    cnn.save(saved, tmp_path / "models/faces/model.keras")
-    start = start_in(tmp_path)
-    same, other = small_cnn(), small_cnn()
-    other.layers[-1].set_weights([w + 1 for w in other.layers[-1].get_weights()])
-    cnn.start_from(other, start)
-    assert all(map(np.array_equal, saved.get_weights(), other.get_weights()))
-    assert capsys.readouterr().out == "weights of 6 layers from train.start; random weights for: none\n"
-
-    keras.backend.clear_session()
-    wider = cnn.build(32, replace(PARAMS.model, filters=(4, 6), batch_norm=True, dense_units=8))
-    before = wider.get_layer("conv2d_1").get_weights()
-    cnn.start_from(wider, {"conv2d": start["conv2d"], "conv2d_1": start["conv2d_1"]})
-    assert np.array_equal(wider.get_layer("conv2d").get_weights(), same.get_layer("conv2d").get_weights())
-    assert np.array_equal(wider.get_layer("conv2d_1").get_weights(), before)
-    assert "weights of 1 layers from train.start; random weights for: batch_normalization, conv2d_1, " in (
-        capsys.readouterr().out
-    )
-
-
-def test_a_start_that_cannot_serve(tmp_path):
-    assert start_in(tmp_path, start=None) == {}
-    make_project(tmp_path, train={"start": "models/model.keras"})
-    with pytest.raises(UserError, match=r"train\.start must be one of models/faces/model\.keras"):
-        load(tmp_path)
-    with pytest.raises(UserError, match="no layer of the model fits"):
-        cnn.start_from(small_cnn(), {"conv2d": []})
-
-
-def test_calibration_is_folded_into_the_last_layer():
-    model = small_cnn()
-    before = cnn.predict(model, PICTURES)
-    slope, intercept = fit.calibrate(model, SPLIT.labels, before)
-    logit = np.log(before / (1 - before))
-    expected = 1 / (1 + np.exp(-(slope * logit + intercept)))
-    assert np.allclose(cnn.predict(model, PICTURES), expected, atol=1e-5)
-
-
-def test_interrupted_and_killed_it_ends_in_the_same_bytes(finished, tmp_path):
-    """Ctrl-C after epoch 1, kill -9 after epoch 2, before the model is written. The fixture's run had neither."""
-    root = make_project(tmp_path, **SMALL)
-    for split in ("train", "validation"):
-        shutil.copytree(finished / "data/prepared" / split, root / "data/prepared" / split)
-
-    def train(epoch: int = 0, how: int = 0) -> subprocess.CompletedProcess:
-        """Run the stage in a process that signals itself after ``epoch``: no race with a busy machine."""
-        code = f"""if True:
-            import builtins, os, runpy, sys
-            show = print
-            def print_and_signal(*values, **options):
-                show(*values, **options)
-                if values[0].startswith("epoch {epoch}/"):
-                    os.kill(os.getpid(), {int(how)})
-            builtins.print = print_and_signal
-            sys.path.insert(0, {str(PROJECT / "stages")!r})
-            sys.argv = ["train.py", "--root", {str(root)!r}]
-            runpy.run_path({str(PROJECT / "stages/train.py")!r}, run_name="__main__")
-        """
-        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-
-    interrupted, killed = train(1, signal.SIGINT), train(2, signal.SIGKILL)
-    assert (interrupted.returncode, killed.returncode) == (1, -signal.SIGKILL)
-    assert "Traceback" not in interrupted.stderr
-    assert interrupted.stderr.endswith("interrupted\n")
-    assert killed.stdout.startswith("resuming after epoch 1\nepoch 2/2")
-    assert not (root / "models/model.keras").exists()
-    done = train()
-    assert (done.returncode, done.stdout) == (0, "resuming after epoch 2\n")
-    for name in ("models/model.keras", "models/model.json", "metrics/history.csv"):
-        assert (root / name).read_bytes() == (finished / name).read_bytes()
-    assert not (root / "models/checkpoint.npz").exists()

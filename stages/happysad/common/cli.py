@@ -1,4 +1,4 @@
-"""The edge of every stage: one option, and errors as one line."""
+"""The edge of every stage: its options, and errors as one line."""
 
 import argparse
 import errno
@@ -17,13 +17,18 @@ REMEDIES = {
 }
 
 
-def run(main: Callable[[Path], None]) -> None:
-    """Call ``main(root)``; a UserError or OSError ends the process with one line and status 1."""
+def run(main: Callable[..., None], **numbers: int) -> None:
+    """Call ``main(root)``, with ``numbers`` as further options and their defaults.
+
+    A UserError or OSError ends the process with one line and status 1.
+    """
     parser = argparse.ArgumentParser(description=inspect.getmodule(main).__doc__)
     parser.add_argument("--root", type=Path, default=PROJECT, help="project folder (default: this one)")
-    root = parser.parse_args().root.resolve()
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"default: {default}")
+    options = vars(parser.parse_args())
     try:
-        main(root)
+        main(options.pop("root").resolve(), **options)
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

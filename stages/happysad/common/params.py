@@ -64,21 +64,16 @@ class Quality:
 
 @dataclass(frozen=True)
 class Model:
-    grey: bool
     filters: tuple[int, ...] = between(1, 4096)
     convolutions: int = between(1, 16)
-    padding: str = one_of("valid", "same")
     batch_norm: bool
-    spatial_dropout: float = between(0, 0.95)
     pooling: str = one_of("flatten", "average")
-    mirror: bool
     dense_units: int = between(0, 65_536)
     dropout: float = between(0, 0.95)
 
 
 @dataclass(frozen=True)
 class Augment:
-    mirror: bool
     rotation: float = between(0, 180)
     shift: float = between(0, 0.9)
     zoom: float = between(0, 0.9)
@@ -92,30 +87,12 @@ class Train:
     seed: int = between(*SEED)
     threads: int = between(1, 1024)
     start: str | None = one_of("models/faces/model.keras")  # a dependency of train in dvc.yaml
-    precision: str = one_of("float32", "auto")
     epochs: int = between(1, 100_000)
     batch_size: int = between(1, 65_536)
     learning_rate: float = between(1e-9, 10)
-    schedule: str = one_of("constant", "cosine")
-    warmup_epochs: float = between(0, 100_000)
     weight_decay: float = between(0, 1)
     focal_gamma: float = between(0, 10)
-    focal_alpha: float = between(0, 1)
     label_smoothing: float = between(0, 0.9)
-    threshold_metric: str = one_of("balanced_accuracy", "accuracy")
-
-
-@dataclass(frozen=True)
-class Crossvalidate:
-    seed: int = between(*SEED)
-    folds: int = between(0, 100)
-
-
-@dataclass(frozen=True)
-class Export:
-    tolerance: float = between(0, 1)
-    resize_tolerance: float = between(0, 1)
-    int8_label_changes: float = between(0, 1)
 
 
 @dataclass(frozen=True)
@@ -128,8 +105,6 @@ class Params:
     model: Model
     augment: Augment
     train: Train
-    crossvalidate: Crossvalidate
-    export: Export
 
     @property
     def source_is_built_in(self) -> bool:

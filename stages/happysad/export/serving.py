@@ -17,12 +17,10 @@ def inference(
     The columns are those of CLASSES and add up to 1. Weights become constants, so that a saved file holds
     nothing that differs between processes.
     """
-    rescaling = model.layers[1]
-    rest = keras.Model(rescaling.output, model.output)
     signature = [tf.TensorSpec((batch, *model.input_shape[1:]), dtype, name="pictures")]
 
     def scores(pictures: tf.Tensor) -> tf.Tensor:
-        happy = rest(rescaling(pictures), training=False)  # the model itself would cast its input to uint8
+        happy = model(tf.cast(pictures, tf.float32), training=False)
         return tf.concat([1 - happy, happy], axis=1)
 
     frozen = convert_variables_to_constants_v2(tf.function(scores, signature).get_concrete_function())
