@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -58,9 +59,7 @@ def fit(
         cnn = build(train.pictures.shape[1], params.model)
         if settings.start:
             start_from(cnn, root / settings.start)
-        rate = keras.optimizers.schedules.CosineDecay(
-            settings.learning_rate, decay_steps=settings.epochs * steps
-        )
+        rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * steps)
         adam = keras.optimizers.Adam(rate, weight_decay=settings.weight_decay or None)
         compile_(cnn, adam, settings, happy=train.labels.mean())
         history = cnn.fit(
@@ -71,21 +70,18 @@ def fit(
             validation_batch_size=256,
             callbacks=callbacks,
             shuffle=False,
-            verbose=2,
+            verbose=1 if sys.stdout.isatty() else 2,
         )
-        table = pd.DataFrame(history.history).rename(columns=lambda name: name.replace("val_", "validation_"))
-        table.insert(0, "epoch", np.arange(1, len(table) + 1))
-        if not np.isfinite(table).all(axis=None):
-            raise UserError(
-                f"training diverged in epoch {len(table)}: lower train.learning_rate in params.yaml"
-            )
         model = with_mirror_image(cnn)
         compile_(model, "sgd", settings, happy=train.labels.mean())  # for evaluate(); it has no state to save
-        slope, intercept = platt(validation.labels, predict(model, validation.pictures))
-        kernel, bias = model.layers[
-            -1
-        ].get_weights()  # in the last layer, every exported file has the calibration
-        model.layers[-1].set_weights([kernel * slope, bias * slope + intercept])
+    table = pd.DataFrame(history.history).rename(columns=lambda name: name.replace("val_", "validation_"))
+    table.insert(0, "epoch", np.arange(1, len(table) + 1))
+    if not np.isfinite(table).all(axis=None):
+        raise UserError(f"training diverged in epoch {len(table)}: lower train.learning_rate in params.yaml")
+    slope, intercept = platt(validation.labels, predict(model, validation.pictures))
+    score = model.layers[-1]  # with the calibration in its weights, every exported file has it
+    kernel, bias = score.get_weights()
+    score.set_weights([kernel * slope, bias * slope + intercept])
     return model, table, {"slope": slope, "intercept": intercept}
 
 
