@@ -106,7 +106,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: dict) -> None:
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Floats keep six significant digits: the last ones of 17 differ between types of processor."""
+    exact = json.dumps(content, allow_nan=False)
+    rounded = json.loads(exact, parse_float=lambda digits: float(f"{float(digits):.6g}"))
+    write_text(path, json.dumps(rounded, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> dict:

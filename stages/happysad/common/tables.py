@@ -1,4 +1,4 @@
-"""CSV files as pandas tables, without loss: each is written whole or not at all, and reads back as it was."""
+"""CSV files as pandas tables: each is written whole or not at all; text reads back as it was, floats rounded."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -16,9 +16,17 @@ MISSING = dict.fromkeys(("width", "height", "faces", *COLUMNS, *QUALITIES), "")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Floats keep six significant digits: the last ones of 17 differ between types of processor."""
     with replacing_file(path) as partial:
         # A file name may hold bytes that are not text; written back as they came, they still find their file.
-        table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8", errors="surrogateescape")
+        table.to_csv(
+            partial,
+            index=False,
+            float_format="%.6g",
+            lineterminator="\n",
+            encoding="utf-8",
+            errors="surrogateescape",
+        )
 
 
 def read_csv(path: Path | BinaryIO) -> pd.DataFrame:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from happysad import CLASSES
 
@@ -21,26 +23,17 @@ def features(pictures: Iterable[np.ndarray]) -> np.ndarray:
 def fit(pictures: np.ndarray, labels: np.ndarray) -> dict:
     """The majority class of ``labels`` (n,), and weights (256,) and bias of the regression on ``pictures``.
 
-    L2-penalised on standardised features, fitted by Newton's method (iteratively reweighted least squares).
+    The regression weights both classes equally, as the model does.
     """
     every = -(-len(labels) // MOST)
     pictures, labels = pictures[::every], labels[::every]
-    x = features(pictures)
-    mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
-    x = np.column_stack([(x - mean) / spread, np.ones(len(x))])
-    penalty = np.full(x.shape[1], PENALTY * len(x))
-    penalty[-1] = 0  # the bias is not penalised
-    w = np.zeros(x.shape[1])
-    for _ in range(25):
-        p = 1 / (1 + np.exp(-(x @ w)))
-        gradient = x.T @ (p - labels) + penalty * w
-        hessian = (x.T * (p * (1 - p))) @ x + np.diag(penalty)
-        step = np.linalg.solve(hessian, gradient)
-        w -= step
-        if np.abs(step).max() < 1e-8:
-            break
-    weights = w[:-1] / spread
-    bias = w[-1] - weights @ mean
+    scaler = StandardScaler()
+    x = scaler.fit_transform(features(pictures))
+    regression = LogisticRegression(
+        C=1 / (PENALTY * len(x)), class_weight="balanced", solver="newton-cholesky", tol=1e-8
+    ).fit(x, labels)
+    weights = regression.coef_[0] / scaler.scale_
+    bias = regression.intercept_[0] - weights @ scaler.mean_
     # Rounded, so that the last bits of a matrix product do not change the file.
     return {
         "majority": CLASSES[int(labels.mean() >= 0.5)],

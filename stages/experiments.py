@@ -1,0 +1,47 @@
+"""What was tried since the last commit: the figures of each experiment and the params that it changed.
+
+dvc exp show has a column for every param and figure, which fits no screen.
+"""
+
+from pathlib import Path
+from textwrap import wrap
+
+import yaml
+from dvc.api import exp_show
+
+from happysad.common.cli import run
+
+FIGURES = [
+    f"metrics/{split}.json:{metric}"
+    for split in ("validation", "test")  # in this order: choose by the first
+    for metric in ("balanced_accuracy", "roc_auc")
+]
+HEADER = f"{'':18}{'validation':20}test\n{'':18}{'balanced  roc_auc   ' * 2}changed params"
+WIDTH = 100  # characters
+
+
+def main(root: Path) -> None:
+    settings = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    groups = {name: group if isinstance(group, dict) else {} for name, group in settings.items()}
+    print(table(exp_show(repo=str(root)), [f"{name}.{key}" for name in groups for key in groups[name]]))
+
+
+def table(rows: list[dict], params: list[str]) -> str:
+    """``rows`` are those of dvc.api.exp_show: the workspace, the last commit, and the experiments that began from it."""
+    commit, lines = rows[1], [HEADER]
+    for row in rows:
+        figures = "".join(f"{row[name]:<10.3f}" if row.get(name) else f"{'-':10}" for name in FIGURES)
+        start = f"{(row['Experiment'] or row['rev'])[:17]:18}{figures}"
+        changed = []
+        for name in params:
+            if row.get(name) != commit.get(name):
+                value = row[name]
+                value = f"{value:g}" if isinstance(value, float) else str(value).replace(" ", "")
+                changed.append(f"{name}={value}")
+        indent = {"initial_indent": start, "subsequent_indent": " " * len(start)}
+        lines += wrap(" ".join(changed), WIDTH, break_on_hyphens=False, **indent) or [start]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+if __name__ == "__main__":
+    run(main)
