@@ -82,7 +82,11 @@ def measure(rows: pd.DataFrame, majority: str) -> tuple[dict[str, float], dict]:
     gain = figures["model"]["balanced_accuracy"] - figures[better]["balanced_accuracy"]
     ends = {"n": len(rows), "prevalence": labels.mean()}
     ends |= intervals.intervals(labels, scores["model"], groups)
-    ends["gain"] = intervals.difference(labels, scores[better], scores["model"], groups)["balanced_accuracy"]
+    if better == "majority":
+        ends["gain"] = {end: value - 0.5 for end, value in ends["balanced_accuracy"].items()}
+    else:
+        differences = intervals.difference(labels, scores["logistic"], scores["model"], groups)
+        ends["gain"] = differences["balanced_accuracy"]
     for name in ("majority", "logistic"):
         ends[name] = {kind: figures[name][kind] for kind in ("accuracy", "balanced_accuracy")}
     ends["majority"]["label"] = majority

@@ -30,8 +30,8 @@ def table(rows: list[dict], params: list[str]) -> str:
     """``rows`` are those of dvc.api.exp_show: the workspace, the last commit, and the experiments that began from it."""
     commit, lines = rows[1], [HEADER]
     for row in rows:
-        figures = "".join(f"{row[name]:<10.3f}" if row.get(name) else f"{'-':10}" for name in FIGURES)
-        start = f"{(row['Experiment'] or row['rev'])[:17]:18}{figures}"
+        figures = [f"{row[name]:.3f}" if isinstance(row.get(name), float) else "-" for name in FIGURES]
+        start = f"{(row['Experiment'] or row['rev'])[:17]:18}{''.join(f'{x:10}' for x in figures)}"
         changed = []
         for name in params:
             if row.get(name) != commit.get(name):

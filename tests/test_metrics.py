@@ -89,10 +89,19 @@ def test_pictures_of_a_scene_prove_no_more_than_one():
     assert as_if_independent["roc_auc"].std() < 0.6 * once["roc_auc"].std()
 
 
+def test_few_pictures_without_a_mistake_prove_little():
+    found = intervals.intervals(
+        np.array([0, 0, 0, 1, 1, 1]), np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9]), np.arange(6)
+    )
+    low = 3 / (3 + 1.959964**2)  # Wilson's for 3 of 3
+    assert found["recall"] == found["specificity"] == pytest.approx({"low": low, "high": 1})
+    assert found["balanced_accuracy"] == pytest.approx({"low": 1 - (1 - low) / 2**0.5, "high": 1})
+
+
 def test_resamples_without_a_class_are_left_out():
     found = intervals.intervals(np.array([0, 1, 1]), np.array([0.2, 0.6, 0.4]), np.arange(3))
-    assert (found["balanced_accuracy"]["low"], found["balanced_accuracy"]["high"]) == (0.5, 1)
     assert found["roc_auc"] == {"low": 1, "high": 1}
+    assert found["log_loss"]["high"] == pytest.approx((-np.log(0.8) - np.log(0.4)) / 2)
 
 
 def test_wilson():

@@ -1,5 +1,7 @@
 """95% intervals, and a test of two classifiers on the same pictures."""
 
+import math
+
 import numpy as np
 from scipy.stats import binomtest
 
@@ -9,7 +11,11 @@ Interval = dict[str, float]  # low and high
 
 
 def intervals(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> dict[str, Interval]:
-    """Of each metric of ``common.metrics.compute``: Wilson's for proportions, else the bootstrap's."""
+    """Of each metric of ``common.metrics.compute``: Wilson's for proportions, else the bootstrap's.
+
+    For balanced_accuracy, the lower and the higher end of two: the bootstrap's, and that of Wilson's intervals for
+    recall and specificity (MOVER, Zou and Donner 2008), since without a mistake the bootstrap has no width.
+    """
     predicted = scores >= 0.5
     right = predicted == labels
     hits = {
@@ -19,7 +25,13 @@ def intervals(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> dic
         "specificity": right[labels == 0],
     }
     ends = {name: percentiles(values) for name, values in resampled(labels, scores, groups).items()}
-    return ends | {name: wilson(values) for name, values in hits.items()}
+    ends |= {name: wilson(values) for name, values in hits.items()}
+    recall, specificity = right[labels == 1].mean(), right[labels == 0].mean()
+    for end, wider, sign in (("low", min, -1), ("high", max, 1)):
+        distance = math.hypot(recall - ends["recall"][end], specificity - ends["specificity"][end])
+        balanced = (recall + specificity + sign * distance) / 2
+        ends["balanced_accuracy"][end] = wider(ends["balanced_accuracy"][end], balanced)
+    return ends
 
 
 def difference(
