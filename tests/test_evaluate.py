@@ -56,19 +56,19 @@ def test_figures_follow_from_the_predictions(finished, rows):
 
 @pytest.mark.parametrize(("baseline_right", "gain"), [(0.7, 0.2), (0.4, 0.4)])  # the second is below chance
 def test_interval_of_the_gain(baseline_right, gain):
-    """Against the standard error of independent predictions, of 500 pictures of each class."""
+    """Against the standard error of independent predictions; always predicting happy has the best accuracy."""
     rng = np.random.default_rng(0)
-    happy = np.arange(1000) < 500
+    happy = np.arange(1000) < 800
     made = pd.DataFrame({"label": np.where(happy, "happy", "sad"), "group": np.arange(1000)})
     for name, fraction in (("score", 0.9), ("baseline_score", baseline_right)):
-        right = np.tile(rng.permutation(500) < 500 * fraction, 2)
+        right = np.concatenate([rng.permutation(n) < n * fraction for n in (800, 200)])
         made[name] = np.where(happy == right, 0.8, 0.2)
     figures, intervals = evaluate.measure(made, "happy")
     variance = 0.9 * 0.1 + (baseline_right * (1 - baseline_right) if baseline_right > 0.5 else 0)
-    error = (variance / 1000) ** 0.5
+    error = (variance * (1 / 800 + 1 / 200) / 4) ** 0.5
     ends = {"low": gain - 1.96 * error, "high": gain + 1.96 * error}
     assert figures["gain"] == pytest.approx(gain)
-    assert intervals["gain"] == pytest.approx(ends, abs=0.3 * error)
+    assert intervals["gain"] == pytest.approx(ends, abs=0.4 * error)
 
 
 def test_baseline(finished, rows):

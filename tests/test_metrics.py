@@ -76,7 +76,7 @@ def test_bootstrap():
     expected = bootstrap((labels, scores), judge.roc_auc_score, **options).confidence_interval
     found = intervals.intervals(labels, scores, np.arange(200))["roc_auc"]
     width = expected.high - expected.low
-    assert (found["low"], found["high"]) == pytest.approx(expected, abs=0.15 * width)
+    assert (found["low"], found["high"]) == pytest.approx(expected, abs=0.06 * width)
 
 
 def test_pictures_of_a_scene_prove_no_more_than_one():
