@@ -22,25 +22,23 @@ WIDTH = 100  # characters
 
 def main(root: Path) -> None:
     settings = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    groups = {name: group if isinstance(group, dict) else {} for name, group in settings.items()}
+    groups = {name: group for name, group in settings.items() if isinstance(group, dict)}
     print(table(exp_show(repo=str(root)), [f"{name}.{key}" for name in groups for key in groups[name]]))
 
 
 def table(rows: list[dict], params: list[str]) -> str:
     """``rows`` are those of dvc.api.exp_show: the workspace, the last commit, and the experiments that began from it."""
-    commit, lines = rows[1], [HEADER]
+    lines = [HEADER]
     for row in rows:
         figures = [f"{row[name]:.3f}" if isinstance(row.get(name), float) else "-" for name in FIGURES]
         start = f"{(row['Experiment'] or row['rev'])[:17]:18}{''.join(f'{x:10}' for x in figures)}"
-        changed = []
-        for name in params:
-            if row.get(name) != commit.get(name):
-                value = row[name]
-                value = f"{value:g}" if isinstance(value, float) else str(value).replace(" ", "")
-                changed.append(f"{name}={value}")
-        indent = {"initial_indent": start, "subsequent_indent": " " * len(start)}
-        lines += wrap(" ".join(changed), WIDTH, break_on_hyphens=False, **indent) or [start]
-    return "\n".join(line.rstrip() for line in lines)
+        changed = {name: row[name] for name in params if row[name] != rows[1][name]}
+        changed = {
+            n: f"{x:g}" if isinstance(x, float) else str(x).replace(" ", "") for n, x in changed.items()
+        }
+        text = start + " ".join(f"{name}={value}" for name, value in changed.items())
+        lines += wrap(text, WIDTH, subsequent_indent=" " * len(start), break_on_hyphens=False)
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

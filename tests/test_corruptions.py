@@ -17,6 +17,7 @@ def test_each_severity_is_worse_than_the_one_before():
         assert worse.dtype == np.uint8
         change = np.abs(worse.astype(int) - PICTURES).mean()
         distance.setdefault(description["corruption"], []).append(change)
+    assert distance.pop("none") == [0]
     assert len(distance) == 9
     for changes in distance.values():
         assert changes[0] > 0

@@ -7,8 +7,8 @@ FIGURES = dict(zip(experiments.FIGURES, (0.91234, 0.95, 0.9, 0.94), strict=True)
 
 def test_each_row_has_the_figures_and_what_changed():
     settings = {"train.epochs": 20.0, "model.filters": "[16, 32]", "train.start": None}
-    commit = {"Experiment": None, "rev": "main", **FIGURES, **settings}
     long = {f"train.a_long_name_of_a_param_{i}": 0.5 for i in range(4)}
+    commit = {"Experiment": None, "rev": "main", **FIGURES, **settings, **dict.fromkeys(long, 0.0)}
     rows = [
         commit | {"rev": "workspace"},
         commit,

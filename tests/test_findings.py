@@ -52,7 +52,7 @@ def test_headline():
     intervals["majority"] = {"label": "sad", "accuracy": 0.6}
     line = findings.headline({"accuracy": 0.9}, intervals)
     assert "Accuracy 90.0% (95% interval 80.0% to 95.0%) on 50 unseen test pictures" in line
-    assert "always predicting sad, as most of train are: 60.0%" in line
+    assert "always predicting sad, the majority class of train: 60.0%" in line
     assert "grey pixels: 70.0%" in line
 
 

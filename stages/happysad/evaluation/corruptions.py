@@ -5,7 +5,6 @@ After Hendrycks and Dietterich (2019), at severities that leave the expression p
 
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -69,8 +68,9 @@ CORRUPTIONS: list[tuple[str, Callable, tuple[float, ...], str]] = [
 
 
 def corrupted(pictures: np.ndarray, seed: int = 1) -> Iterator[tuple[dict, np.ndarray]]:
-    """Yield corruption, severity from 1 and setting, with the pictures so changed, (n, side, side, 3) uint8."""
-    for name, corrupt, parameters, setting in CORRUPTIONS:
+    """Yield corruption, severity and setting, with the pictures so changed, (n, side, side, 3) uint8; first unchanged."""
+    yield {"corruption": "none", "severity": 0, "setting": ""}, pictures
+    for name, corrupt, parameters, setting in tqdm(CORRUPTIONS, "corruptions", leave=False, disable=None):
         for severity, parameter in enumerate(parameters, start=1):
             rng = np.random.default_rng(seed)
             worse = [np.asarray(corrupt(Image.fromarray(p), parameter, rng)) for p in pictures]
@@ -90,14 +90,9 @@ def table(
     chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), MOST)).round().astype(int)
     pictures, labels = pictures[chosen], labels[chosen]
     before = predict(pictures) >= 0.5
-    unchanged = {"corruption": "none", "severity": 0, "setting": ""}, pictures
-    number = 1 + sum(len(parameters) for _, _, parameters, _ in CORRUPTIONS)
     rows = []
-    progress = tqdm(total=number, desc="corruptions", leave=False, disable=None)
-    for description, worse in chain([unchanged], corrupted(pictures)):
+    for description, worse in corrupted(pictures):
         after = predict(worse) >= 0.5
         accuracy = proportion("accuracy", after == labels)
         rows.append({**description, "n": len(labels), **accuracy, "label_changes": (after != before).mean()})
-        progress.update()
-    progress.close()
     return pd.DataFrame(rows)

@@ -24,7 +24,7 @@ def headline(figures: dict[str, float], intervals: dict) -> str:
     ends, majority, logistic = (intervals[name] for name in ("accuracy", "majority", "logistic"))
     return (
         f"Accuracy {figures['accuracy']:.1%} (95% interval {ends['low']:.1%} to {ends['high']:.1%}) on "
-        f"{intervals['n']} unseen test pictures; always predicting {majority['label']}, as most of train are: "
+        f"{intervals['n']} unseen test pictures; always predicting {majority['label']}, the majority class of train: "
         f"{majority['accuracy']:.1%}; logistic regression on 16x16 grey pixels: {logistic['accuracy']:.1%}."
     )
 

@@ -44,15 +44,10 @@ def save(figure: Figure, file: Path) -> None:
 
 
 def roc(labels: np.ndarray, scores: np.ndarray) -> Figure:
-    area = metrics.roc_auc_score(labels, scores)
-    title = f"ROC curve (area {area:.3f})"
+    title = f"ROC curve (area {metrics.roc_auc_score(labels, scores):.3f})"
     figure, axes = new_figure(title, "false positive rate", "true positive rate (recall)")
     axes.plot([0, 1], [0, 1], "--", color=GREY, label="chance level")
-    false_positive_rate, recall, _ = metrics.roc_curve(labels, scores)
-    axes.plot(false_positive_rate, recall, color=BLUE, label="model")
-    predicted = scores >= 0.5
-    at_half = predicted[labels == 0].mean(), predicted[labels == 1].mean()
-    axes.plot(*at_half, "o", color=ORANGE, label="happy where score ≥ 0.5")
+    axes.plot(*metrics.roc_curve(labels, scores)[:2], color=BLUE, label="model")
     axes.legend(frameon=False, loc="lower right")
     return figure
 
@@ -61,13 +56,9 @@ def precision_recall(labels: np.ndarray, scores: np.ndarray) -> Figure:
     area = metrics.average_precision_score(labels, scores)
     title = f"Precision and recall of happy (average precision {area:.3f})"
     figure, axes = new_figure(title, "recall", "precision")
-    precision, recall, _ = metrics.precision_recall_curve(labels, scores)
     axes.axhline(labels.mean(), linestyle="--", color=GREY, label="chance level (prevalence of happy)")
+    precision, recall, _ = metrics.precision_recall_curve(labels, scores)
     axes.step(recall, precision, where="post", color=BLUE, label="model")
-    predicted = scores >= 0.5
-    if predicted.any():
-        at_half = predicted[labels == 1].mean(), labels[predicted].mean()
-        axes.plot(*at_half, "o", color=ORANGE, label="happy where score ≥ 0.5")
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
     axes.legend(frameon=False, loc="lower left")
     return figure
@@ -78,12 +69,10 @@ def confusion(labels: np.ndarray, scores: np.ndarray) -> Figure:
     counts = metrics.confusion_matrix(labels, scores >= 0.5)
     rates = counts / counts.sum(axis=1, keepdims=True)
     axes.imshow(rates, cmap="Blues", vmin=0, vmax=1)
-    for i in range(2):
-        for j in range(2):
-            text = f"{counts[i, j]}\n{rates[i, j]:.0%} of {CLASSES[i]}"
-            axes.text(j, i, text, ha="center", va="center", color="white" if rates[i, j] > 0.5 else "black")
+    for (i, j), rate in np.ndenumerate(rates):
+        text, colour = f"{counts[i, j]}\n{rate:.0%} of {CLASSES[i]}", "white" if rate > 0.5 else "black"
+        axes.text(j, i, text, ha="center", va="center", color=colour)
     axes.set(xticks=[0, 1], xticklabels=CLASSES, yticks=[0, 1], yticklabels=CLASSES)
-    axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return figure
 
