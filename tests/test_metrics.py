@@ -117,6 +117,16 @@ def test_wilson():
     assert intervals.wilson(np.array([])) == {"low": 0, "high": 1}
 
 
+def test_each_proportion_has_its_own_interval():
+    labels, scores = simulated(200)
+    found, value = intervals.intervals(labels, scores, np.arange(200)), metrics.compute(labels, scores)
+    of = {"accuracy": np.ones(200), "precision": scores >= 0.5, "recall": labels, "specificity": 1 - labels}
+    for name, members in of.items():
+        weight = 1.959964**2 / members.sum()  # of 0.5 in the middle of Wilson's interval
+        middle = (value[name] + weight / 2) / (1 + weight)
+        assert np.mean([*found[name].values()]) == pytest.approx(middle)
+
+
 def test_mcnemar():
     def p_value(only_first: int, only_second: int) -> float:
         first = np.array([True] * only_first + [False] * only_second + [True, False])

@@ -18,7 +18,9 @@ SEVERITIES = {1: "#7fb0e6", 2: BLUE, 3: "#0b2f5b"}
 WIDTH = 5.2  # inches
 
 
-def new_figure(title: str, x: str, y: str, size: tuple[float, float] = (WIDTH, 4.4)) -> tuple[Figure, Axes]:
+def new_figure(
+    title: str, x: str = "", y: str = "", size: tuple[float, float] = (WIDTH, 4.4)
+) -> tuple[Figure, Axes]:
     """An empty figure of ``size`` inches, and its axes with their labels."""
     figure = Figure(size, layout="constrained")
     axes = figure.add_subplot()
@@ -44,36 +46,24 @@ def save(figure: Figure, file: Path) -> None:
 
 
 def roc(labels: np.ndarray, scores: np.ndarray) -> Figure:
-    title = f"ROC curve (area {metrics.roc_auc_score(labels, scores):.3f})"
-    figure, axes = new_figure(title, "false positive rate", "true positive rate (recall)")
-    axes.plot([0, 1], [0, 1], "--", color=GREY, label="chance level")
-    axes.plot(*metrics.roc_curve(labels, scores)[:2], color=BLUE, label="model")
-    axes.legend(frameon=False, loc="lower right")
+    figure, axes = new_figure("ROC curve")
+    metrics.RocCurveDisplay.from_predictions(labels, scores, name="model", plot_chance_level=True, ax=axes)
+    axes.set(xlabel="false positive rate", ylabel="true positive rate (recall)")
     return figure
 
 
 def precision_recall(labels: np.ndarray, scores: np.ndarray) -> Figure:
-    area = metrics.average_precision_score(labels, scores)
-    title = f"Precision and recall of happy (average precision {area:.3f})"
-    figure, axes = new_figure(title, "recall", "precision")
-    axes.axhline(labels.mean(), linestyle="--", color=GREY, label="chance level (prevalence of happy)")
-    precision, recall, _ = metrics.precision_recall_curve(labels, scores)
-    axes.step(recall, precision, where="post", color=BLUE, label="model")
-    axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
-    axes.legend(frameon=False, loc="lower left")
+    figure, axes = new_figure("Precision and recall of happy")
+    options = {"name": "model", "plot_chance_level": True, "ax": axes}
+    metrics.PrecisionRecallDisplay.from_predictions(labels, scores, **options)
+    axes.set(xlabel="recall", ylabel="precision")
     return figure
 
 
 def confusion(labels: np.ndarray, scores: np.ndarray) -> Figure:
-    figure, axes = new_figure("Confusion matrix", "predicted", "label")
-    counts = metrics.confusion_matrix(labels, scores >= 0.5)
-    rates = counts / counts.sum(axis=1, keepdims=True)
-    axes.imshow(rates, cmap="Blues", vmin=0, vmax=1)
-    for (i, j), rate in np.ndenumerate(rates):
-        text, colour = f"{counts[i, j]}\n{rate:.0%} of {CLASSES[i]}", "white" if rate > 0.5 else "black"
-        axes.text(j, i, text, ha="center", va="center", color=colour)
-    axes.set(xticks=[0, 1], xticklabels=CLASSES, yticks=[0, 1], yticklabels=CLASSES)
-    axes.spines[:].set_visible(False)
+    figure, axes = new_figure("Confusion matrix")
+    options = {"display_labels": CLASSES, "cmap": "Blues", "colorbar": False, "ax": axes}
+    metrics.ConfusionMatrixDisplay.from_predictions(labels, scores >= 0.5, **options)
     return figure
 
 
