@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 
 from happysad import CLASSES
+from happysad.common import metrics
 from happysad.common.cli import run
 from happysad.common.files import all_or_nothing, read_json, replacing, write_json
 from happysad.common.tables import read_csv, write_csv
 from happysad.data.prepared import read_split
-from happysad.evaluation import baseline, corruptions, findings, galleries, metrics, plots, slices
+from happysad.evaluation import corruptions, findings, galleries, intervals, plots, slices
 from happysad.evaluation.grad_cam import grad_cam
+from happysad.training import baseline
 from happysad.training.cnn import load, predict
 
 COLUMNS = ["path", "label", "split", "group", "id", "format", "source_split", "width", "height", "flags"]
@@ -24,40 +26,33 @@ def main(root: Path) -> None:
     simple = read_json(root / "models/baseline.json")
     rows, pictures = load_test(root)
 
-    threshold = description["threshold"]
     labels = rows["label"].map(CLASSES.index).to_numpy()
-    scores = predict(model, pictures)
-    predicted = (scores >= threshold).astype(int)
-    baseline_scores = baseline.scores(simple, pictures)
-    rows["score"], rows["predicted"] = scores, np.array(CLASSES)[predicted]
-    rows["baseline_score"] = baseline_scores
+    scores = predict(model, pictures).round(6)  # as in predictions.csv, from which all figures follow
+    rows["score"], rows["predicted"] = scores, np.array(CLASSES)[(scores >= 0.5).astype(int)]
+    rows["baseline_score"] = baseline.scores(simple, pictures).round(6)
 
-    figures = metrics.proportions(labels, scores, threshold) | metrics.intervals(labels, scores, threshold)
-    figures |= compare(labels, predicted, baseline_scores, simple["majority"])
+    figures, ends = measure(rows, simple["majority"])
     by_slice = slices.table(rows)
-    by_corruption = corruptions.table(partial(predict, model), pictures, labels, threshold)
+    by_corruption = corruptions.table(partial(predict, model), pictures, labels)
+    history = read_csv(root / "metrics/history.csv")
 
     out = root / "metrics"
     with all_or_nothing():
         write_json(out / "test.json", figures)
+        write_json(out / "test_intervals.json", ends)
         write_csv(out / "predictions.csv", rows)
-        false_positive_rate, recall = metrics.roc_curve(labels, scores)
-        write_csv(
-            out / "roc.csv", pd.DataFrame({"false_positive_rate": false_positive_rate, "recall": recall})
-        )
-        precision, recall = metrics.precision_recall_curve(labels, scores)
-        write_csv(out / "precision_recall.csv", pd.DataFrame({"recall": recall, "precision": precision}))
         write_csv(out / "slices.csv", by_slice)
         write_csv(out / "robustness.csv", by_corruption)
-        with replacing(out / "plots/test") as folder:
-            for plot in (plots.roc, plots.precision_recall, plots.confusion):
-                plots.save(plot(labels, scores, threshold), folder / f"{plot.__name__}.png")
-            uncalibrated = metrics.uncalibrated(scores, **description["calibration"])
-            plots.save(plots.reliability(labels, uncalibrated, scores), folder / "reliability.png")
+        with replacing(out / "plots/charts") as folder:
+            for plot in (plots.roc, plots.precision_recall, plots.confusion, plots.reliability):
+                plots.save(plot(labels, scores), folder / f"{plot.__name__}.png")
             plots.save(plots.slices(by_slice, figures["accuracy"]), folder / "slices.png")
             plots.save(plots.robustness(by_corruption), folder / "robustness.png")
-            galleries.write(folder, rows, pictures, threshold, partial(grad_cam, model))
-    print(findings.summary(figures, by_slice, by_corruption))
+            plots.save(plots.learning_curves(history, description["epoch"]), folder / "learning_curves.png")
+        with replacing(out / "plots/galleries") as folder:
+            galleries.write(folder, rows, pictures, 0.5, partial(grad_cam, model))
+    caveats = findings.caveats(read_json(out / "data.json"), description)
+    print(findings.summary(figures, ends, by_slice, by_corruption, caveats))
 
 
 def load_test(root: Path) -> tuple[pd.DataFrame, np.ndarray]:
@@ -73,20 +68,29 @@ def load_test(root: Path) -> tuple[pd.DataFrame, np.ndarray]:
     return rows, pictures
 
 
-def compare(
-    labels: np.ndarray, predicted: np.ndarray, baseline_scores: np.ndarray, majority: str
-) -> dict[str, float]:
-    """The baselines' accuracy, and the model's gain in accuracy over the stronger one."""
-    baselines = {
-        "majority": labels == CLASSES.index(majority),
-        "logistic": labels == (baseline_scores >= 0.5),
-    }
-    figures = {}
-    for name, right in baselines.items():
-        figures |= metrics.proportion(f"{name}_accuracy", right)
-    gain = (labels == predicted) - max(baselines.values(), key=np.mean).astype(float)
-    low, high = metrics.percentiles([gain[i].mean() for i in metrics.resamples(labels)])
-    return figures | {"gain": float(gain.mean()), "gain_ci_low": low, "gain_ci_high": high}
+def measure(rows: pd.DataFrame, majority: str) -> tuple[dict[str, float], dict]:
+    """The contents of test.json and of test_intervals.json, from the rows of predictions.csv.
+
+    ``gain`` is the model's balanced accuracy minus that of the better baseline: the model decides at even odds,
+    which serves both classes alike, while always predicting the more frequent one serves accuracy alone.
+    """
+    labels, groups = rows["label"].map(CLASSES.index).to_numpy(), rows["group"].to_numpy()
+    scores = {"model": rows["score"].to_numpy(), "logistic": rows["baseline_score"].to_numpy()}
+    scores["majority"] = np.full(len(rows), CLASSES.index(majority))
+    figures = {name: metrics.compute(labels, values) for name, values in scores.items()}
+    better = max("logistic", "majority", key=lambda name: figures[name]["balanced_accuracy"])
+    gain = figures["model"]["balanced_accuracy"] - figures[better]["balanced_accuracy"]
+    ends = {"n": len(rows), "prevalence": labels.mean()}
+    ends |= intervals.intervals(labels, scores["model"], groups)
+    if better == "majority":
+        ends["gain"] = {end: value - 0.5 for end, value in ends["balanced_accuracy"].items()}
+    else:
+        differences = intervals.difference(labels, scores["logistic"], scores["model"], groups)
+        ends["gain"] = differences["balanced_accuracy"]
+    for name in ("majority", "logistic"):
+        ends[name] = {kind: figures[name][kind] for kind in ("accuracy", "balanced_accuracy")}
+    ends["majority"]["label"] = majority
+    return figures["model"] | {"gain": gain}, ends
 
 
 if __name__ == "__main__":

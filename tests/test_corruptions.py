@@ -1,6 +1,7 @@
 """Corruptions: the same size, worse with each severity, the same again, and counted right."""
 
 import numpy as np
+import pytest
 from conftest import draw
 
 from happysad.evaluation import corruptions
@@ -16,6 +17,7 @@ def test_each_severity_is_worse_than_the_one_before():
         assert worse.dtype == np.uint8
         change = np.abs(worse.astype(int) - PICTURES).mean()
         distance.setdefault(description["corruption"], []).append(change)
+    assert distance.pop("none") == [0]
     assert len(distance) == 9
     for changes in distance.values():
         assert changes[0] > 0
@@ -37,10 +39,22 @@ def test_accuracy_and_label_changes():
     """A model that looks at nothing but brightness, on a black picture and three light ones."""
     pictures = np.full((4, 16, 16, 3), 200, np.uint8)
     pictures[0] = 0
-    table = corruptions.table(lambda p: p.mean(axis=(1, 2, 3)) / 255, pictures, np.array([0, 1, 1, 0]), 0.5)
+    table = corruptions.table(brightness, pictures, np.array([0, 1, 1, 0]))
     accuracy = table.set_index(["corruption", "severity"])["accuracy"]
     changes = table.set_index(["corruption", "severity"])["label_changes"]
     assert len(table) == 1 + 8 * 3 + 1
     assert (accuracy["none", 0], changes["none", 0]) == (0.75, 0)
     assert (accuracy["mirror", 1], changes["mirror", 1]) == (0.75, 0)
     assert (accuracy["darker", 2], changes["darker", 2]) == (0.5, 0.75)  # 120 of 255: all look dark
+
+
+def test_of_many_pictures_an_even_choice():
+    light = np.arange(3 * corruptions.MOST) >= 2 * corruptions.MOST
+    pictures = np.where(light, 200, 0).astype(np.uint8)[:, None, None, None].repeat(16, 1).repeat(16, 2)
+    table = corruptions.table(brightness, pictures.repeat(3, 3), np.zeros(len(light), int))
+    assert set(table["n"]) == {corruptions.MOST}
+    assert table["accuracy"][0] == pytest.approx(2 / 3, abs=0.01)
+
+
+def brightness(pictures: np.ndarray) -> np.ndarray:
+    return pictures.mean(axis=(1, 2, 3)) / 255

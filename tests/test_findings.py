@@ -20,6 +20,7 @@ ROBUSTNESS = pd.DataFrame(
         "corruption": ["none", "blur", "blur", "mirror"],
         "setting": ["", "some", "much", "left and right swapped"],
         "accuracy": [0.5, 0.7, 0.6, 0.8],
+        "n": 100,
         "label_changes": [0, 0.3, 0.4, 0.1],
     }
 )
@@ -34,17 +35,29 @@ ROBUSTNESS = pd.DataFrame(
     ],
 )
 def test_findings(low, high, verdict):
-    figures = {"gain": (low + high) / 2, "gain_ci_low": low, "gain_ci_high": high}
-    baseline, worse, robustness = findings.findings(figures, SLICES, ROBUSTNESS)
-    assert baseline.startswith(f"The model is {verdict} the stronger baseline: ")
+    figures, intervals = {"gain": (low + high) / 2}, {"gain": {"low": low, "high": high}}
+    baseline, worse, robustness = findings.findings(figures, intervals, SLICES, ROBUSTNESS)
+    points = f"{50 * (low + high):+.1f} percentage points of balanced accuracy ({100 * low:+.1f} to {100 * high:+.1f})"
+    assert baseline == f"The model is {verdict} the stronger baseline: {points}."
     assert "flag dark: accuracy 10.0% on 9 pictures, 85.0% on the rest" in worse
-    assert "blur (much): accuracy 60.0%" in robustness
+    assert "blur (much): accuracy 60.0%, 50.0% unchanged, on 100 pictures" in robustness
     assert "changes 10.0%" in robustness
-    assert "not significantly worse on any" in findings.findings(figures, SLICES[1:], ROBUSTNESS)[1]
+    assert (
+        "not significantly worse on any" in findings.findings(figures, intervals, SLICES[1:], ROBUSTNESS)[1]
+    )
 
 
-def test_headline_names_the_majority_class():
-    figures = {"accuracy": 0.9, "accuracy_ci_low": 0.8, "accuracy_ci_high": 0.95, "n": 50}
-    figures |= {"prevalence": 0.4, "logistic_accuracy": 0.7}
-    assert "always predicting sad: 60.0%" in findings.headline(figures | {"majority_accuracy": 0.6})
-    assert "always predicting happy: 40.0%" in findings.headline(figures | {"majority_accuracy": 0.4})
+def test_headline():
+    intervals = {"n": 50, "accuracy": {"low": 0.8, "high": 0.95}, "logistic": {"accuracy": 0.7}}
+    intervals["majority"] = {"label": "sad", "accuracy": 0.6}
+    line = findings.headline({"accuracy": 0.9}, intervals)
+    assert "Accuracy 90.0% (95% interval 80.0% to 95.0%) on 50 unseen test pictures" in line
+    assert "always predicting sad, the majority class of train: 60.0%" in line
+    assert "grey pixels: 70.0%" in line
+
+
+def test_caveats():
+    assert findings.caveats({"scenes_divided": False}, {"better_than_chance": True}) == []
+    scenes, chance = findings.caveats({"scenes_divided": True}, {"better_than_chance": False})
+    assert "expect less on other people" in scenes
+    assert "no better than chance" in chance

@@ -19,14 +19,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Floats keep six significant digits: the last ones of 17 differ between types of processor."""
     with replacing_file(path) as partial:
         # A file name may hold bytes that are not text; written back as they came, they still find their file.
-        table.to_csv(
-            partial,
-            index=False,
-            float_format="%.6g",
-            lineterminator="\n",
-            encoding="utf-8",
-            errors="surrogateescape",
-        )
+        table.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n", errors="surrogateescape")
 
 
 def read_csv(path: Path | BinaryIO) -> pd.DataFrame:

@@ -2,37 +2,54 @@
 
 import pandas as pd
 
-from happysad import CLASSES
 
-PRINTED = ("accuracy", "precision", "recall", "specificity", "roc_auc", "average_precision", "brier", "ece")
+def summary(
+    figures: dict[str, float],
+    intervals: dict,
+    slices: pd.DataFrame,
+    robustness: pd.DataFrame,
+    caveats: list[str],
+) -> str:
+    """The figures with their intervals, then ``findings`` and ``caveats``, then ``headline``."""
+    lines = [
+        f"{name:18} {value:.3f}  ({intervals[name]['low']:.3f} to {intervals[name]['high']:.3f})"
+        for name, value in figures.items()
+    ]
+    lines += findings(figures, intervals, slices, robustness) + caveats
+    return "\n".join([*lines, headline(figures, intervals)])
 
 
-def summary(figures: dict[str, float], slices: pd.DataFrame, robustness: pd.DataFrame) -> str:
-    """The main figures with their intervals, then ``findings``, then ``headline``."""
-    lines = []
-    for name in PRINTED:
-        low, high = figures[f"{name}_ci_low"], figures[f"{name}_ci_high"]
-        lines.append(f"{name:18} {figures[name]:.3f}  ({low:.3f} to {high:.3f})")
-    return "\n".join([*lines, *findings(figures, slices, robustness), headline(figures)])
-
-
-def headline(figures: dict[str, float]) -> str:
+def headline(figures: dict[str, float], intervals: dict) -> str:
     """The accuracy beside that of the baselines, in one sentence."""
-    majority = CLASSES[abs(figures["majority_accuracy"] - figures["prevalence"]) < 1e-9]
-    low, high = figures["accuracy_ci_low"], figures["accuracy_ci_high"]
+    ends, majority, logistic = (intervals[name] for name in ("accuracy", "majority", "logistic"))
     return (
-        f"Accuracy {figures['accuracy']:.1%} (95% interval {low:.1%} to {high:.1%}) on {figures['n']} unseen "
-        f"test pictures; always predicting {majority}: {figures['majority_accuracy']:.1%}; "
-        f"logistic regression on 16x16 grey pixels: {figures['logistic_accuracy']:.1%}."
+        f"Accuracy {figures['accuracy']:.1%} (95% interval {ends['low']:.1%} to {ends['high']:.1%}) on "
+        f"{intervals['n']} unseen test pictures; always predicting {majority['label']}, the majority class of train: "
+        f"{majority['accuracy']:.1%}; logistic regression on 16x16 grey pixels: {logistic['accuracy']:.1%}."
     )
 
 
-def findings(figures: dict[str, float], slices: pd.DataFrame, robustness: pd.DataFrame) -> list[str]:
+def caveats(data: dict, model: dict) -> list[str]:
+    """What limits all figures, from metrics/data.json and models/model.json; most often nothing."""
+    lines = []
+    if data["scenes_divided"]:
+        lines.append("Test pictures show scenes that training has seen: expect less on other people.")
+    if not model["better_than_chance"]:
+        lines.append(
+            "On the validation split the model was no better than chance: add pictures or, for photos of faces, "
+            "start from a model that knows them: dvc exp run $(cat experiments/photos)"
+        )
+    return lines
+
+
+def findings(
+    figures: dict[str, float], intervals: dict, slices: pd.DataFrame, robustness: pd.DataFrame
+) -> list[str]:
     """One sentence each on the baselines, on the slices, and on the corruptions."""
-    gain, low, high = (100 * figures[f"gain{end}"] for end in ("", "_ci_low", "_ci_high"))
+    gain, low, high = (100 * x for x in (figures["gain"], *intervals["gain"].values()))
     difference = "better than" if low > 0 else "worse than" if high < 0 else "different from"
     verdict = "not significantly" if low <= 0 <= high else "significantly"
-    points = f"{gain:+.1f} percentage points of accuracy ({low:+.1f} to {high:+.1f})"
+    points = f"{gain:+.1f} percentage points of balanced accuracy ({low:+.1f} to {high:+.1f})"
     lines = [f"The model is {verdict} {difference} the stronger baseline: {points}."]
     worse = slices[slices["worse"] == "yes"]
     for row in worse.itertuples():
@@ -45,7 +62,8 @@ def findings(figures: dict[str, float], slices: pd.DataFrame, robustness: pd.Dat
     corrupted = robustness.set_index("corruption").drop("none")
     worst = corrupted.sort_values("accuracy", kind="stable").iloc[0]
     lines.append(
-        f"The most harmful corruption is {worst.name} ({worst['setting']}): accuracy {worst['accuracy']:.1%}. "
+        f"The most harmful corruption is {worst.name} ({worst['setting']}): accuracy {worst['accuracy']:.1%}, "
+        f"{robustness['accuracy'].iloc[0]:.1%} unchanged, on {worst['n']} pictures. "
         f"Mirroring a picture changes {corrupted.loc['mirror', 'label_changes']:.1%} of the predictions."
     )
     return lines

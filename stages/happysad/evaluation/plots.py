@@ -1,21 +1,26 @@
-"""The figures of metrics/plots/test and of the report. The same numbers give the same bytes."""
+"""The charts of metrics/plots/charts, as wide as a phone can show. The same numbers give the same bytes."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from sklearn import metrics
+from sklearn.utils.class_weight import compute_sample_weight
 
 from happysad import CLASSES
 from happysad.common.colours import BLUE, GREY, ORANGE
-from happysad.evaluation import metrics
+from happysad.evaluation.intervals import proportion
 
 SEVERITIES = {1: "#7fb0e6", 2: BLUE, 3: "#0b2f5b"}
+WIDTH = 5.2  # inches
 
 
-def new_figure(title: str, x: str, y: str, size: tuple[float, float] = (5.2, 4.4)) -> tuple[Figure, Axes]:
+def new_figure(
+    title: str, x: str = "", y: str = "", size: tuple[float, float] = (WIDTH, 4.4)
+) -> tuple[Figure, Axes]:
     """An empty figure of ``size`` inches, and its axes with their labels."""
     figure = Figure(size, layout="constrained")
     axes = figure.add_subplot()
@@ -24,71 +29,56 @@ def new_figure(title: str, x: str, y: str, size: tuple[float, float] = (5.2, 4.4
     return figure, axes
 
 
-def error_bars(axes: Axes, x: np.ndarray, table: pd.DataFrame, name: str, **style: object) -> None:
-    """The column ``name`` of ``table`` over ``x`` with its 95% intervals."""
+def error_bars(
+    axes: Axes, x: Sequence, table: pd.DataFrame, name: str, across: bool = False, **style: object
+) -> None:
+    """The column ``name`` of ``table`` at ``x`` with its 95% intervals; ``across`` exchanges the axes."""
     y, low, high = table[name], table[f"{name}_ci_low"], table[f"{name}_ci_high"]
     lengths = np.maximum([y - low, high - y], 0)  # rounding can leave -1e-17
-    axes.errorbar(x, y, lengths, capsize=2, **style)
+    if across:
+        axes.errorbar(y, x, xerr=lengths, capsize=2, **style)
+    else:
+        axes.errorbar(x, y, lengths, capsize=2, **style)
 
 
-def save(figure: Figure, file: Path | BinaryIO) -> None:
+def save(figure: Figure, file: Path) -> None:
     figure.savefig(file, format="png", dpi=100, metadata={"Software": None})  # which would name a version
 
 
-def roc(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Figure:
-    area = metrics.roc_auc(labels, scores)
-    figure, axes = new_figure(
-        f"ROC curve (area {area:.3f})", "false positive rate", "true positive rate (recall)"
-    )
-    axes.plot([0, 1], [0, 1], "--", color=GREY, label="chance level")
-    axes.plot(*metrics.roc_curve(labels, scores), color=BLUE, label="model")
-    predicted = scores >= threshold
-    at_threshold = predicted[labels == 0].mean(), predicted[labels == 1].mean()
-    axes.plot(*at_threshold, "o", color=ORANGE, label="model at its threshold")
-    axes.legend(frameon=False, loc="lower right")
+def roc(labels: np.ndarray, scores: np.ndarray) -> Figure:
+    figure, axes = new_figure("ROC curve")
+    metrics.RocCurveDisplay.from_predictions(labels, scores, name="model", plot_chance_level=True, ax=axes)
+    axes.set(xlabel="false positive rate", ylabel="true positive rate (recall)")
     return figure
 
 
-def precision_recall(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Figure:
-    area = metrics.average_precision(labels, scores)
-    figure, axes = new_figure(f"Precision-recall curve (average precision {area:.3f})", "recall", "precision")
-    precision, recall = metrics.precision_recall_curve(labels, scores)
-    axes.axhline(labels.mean(), linestyle="--", color=GREY, label="chance level (prevalence of happy)")
-    axes.step(recall, precision, where="pre", color=BLUE, label="model")
-    predicted = scores >= threshold
-    if predicted.any():
-        at_threshold = predicted[labels == 1].mean(), labels[predicted].mean()
-        axes.plot(*at_threshold, "o", color=ORANGE, label="model at its threshold")
-    axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
-    axes.legend(frameon=False, loc="lower left")
+def precision_recall(labels: np.ndarray, scores: np.ndarray) -> Figure:
+    figure, axes = new_figure("Precision and recall of happy")
+    options = {"name": "model", "plot_chance_level": True, "ax": axes}
+    metrics.PrecisionRecallDisplay.from_predictions(labels, scores, **options)
+    axes.set(xlabel="recall", ylabel="precision")
     return figure
 
 
-def confusion(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Figure:
-    figure, axes = new_figure("Confusion matrix", "predicted", "label", (4.4, 4.0))
-    counts = np.zeros((2, 2), int)
-    np.add.at(counts, (labels, (scores >= threshold).astype(int)), 1)
-    rates = counts / counts.sum(axis=1, keepdims=True)
-    axes.imshow(rates, cmap="Blues", vmin=0, vmax=1)
-    for i in range(2):
-        for j in range(2):
-            text = f"{counts[i, j]}\n{rates[i, j]:.0%} of {CLASSES[i]}"
-            axes.text(j, i, text, ha="center", va="center", color="white" if rates[i, j] > 0.5 else "black")
-    axes.set(xticks=[0, 1], xticklabels=CLASSES, yticks=[0, 1], yticklabels=CLASSES)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+def confusion(labels: np.ndarray, scores: np.ndarray) -> Figure:
+    figure, axes = new_figure("Confusion matrix")
+    options = {"display_labels": CLASSES, "cmap": "Blues", "colorbar": False, "ax": axes}
+    metrics.ConfusionMatrixDisplay.from_predictions(labels, scores >= 0.5, **options)
     return figure
 
 
-def reliability(labels: np.ndarray, uncalibrated: np.ndarray, calibrated: np.ndarray) -> Figure:
-    """The reliability diagram of the scores before and after calibration, (n,) each."""
-    figure, axes = new_figure("Reliability diagram", "mean score", "fraction that is happy")
+def reliability(labels: np.ndarray, scores: np.ndarray) -> Figure:
+    """The reliability diagram (DeGroot and Fienberg 1983), both classes weighted equally, as in the scores."""
+    title = "Reliability diagram, both classes weighted equally"
+    figure, axes = new_figure(title, "mean score", "fraction that is happy")
     axes.plot([0, 1], [0, 1], "--", color=GREY, label="perfectly calibrated")
-    for scores, colour, name in ((uncalibrated, ORANGE, "before"), (calibrated, BLUE, "after")):
-        bins = pd.DataFrame(metrics.reliability(labels, scores))
-        label = f"{name} calibration (ECE {metrics.ece(labels, scores):.3f})"
-        style = {"fmt": "o-", "color": colour, "linewidth": 1, "markersize": 4}
-        error_bars(axes, bins["score"], bins, "happy", label=label, **style)
+    weights = compute_sample_weight("balanced", labels)
+    which = np.searchsorted(np.quantile(scores, np.linspace(0.1, 0.9, 9)), scores)  # equal scores share a bin
+    parts = [which == number for number in np.unique(which)]
+    x = [np.average(scores[part], weights=weights[part]) for part in parts]
+    counted = pd.DataFrame([proportion("happy", labels[part]) for part in parts])
+    happy, sad = counted / labels.mean(), (1 - counted) / (1 - labels.mean())
+    error_bars(axes, x, happy / (happy + sad), "happy", fmt="o-", color=BLUE, linewidth=1, label="model")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.legend(frameon=False, loc="lower right", title="bins of equal counts, 95% intervals")
     return figure
@@ -96,15 +86,13 @@ def reliability(labels: np.ndarray, uncalibrated: np.ndarray, calibrated: np.nda
 
 def slices(table: pd.DataFrame, accuracy: float) -> Figure:
     """``table`` of ``slices.table``; ``accuracy`` of all pictures."""
-    size = 7.2, 1.3 + 0.3 * len(table)
+    size = 6.4, 1.3 + 0.3 * len(table)
     figure, axes = new_figure("Accuracy by slice", "accuracy, with 95% interval", "", size)
     axes.axvline(accuracy, linestyle="--", color=GREY, label="all pictures")
-    for place, row in table.iterrows():
-        colour = ORANGE if row["worse"] == "yes" else BLUE
-        axes.plot([row["accuracy_ci_low"], row["accuracy_ci_high"]], [place, place], color=colour)
-        axes.plot(row["accuracy"], place, "o", color=colour)
-    axes.plot([], [], "o-", color=ORANGE, label="significantly worse than the rest")
-    names = [f"{row['slice']}, {row['value']} (n = {row['n']})" for _, row in table.iterrows()]
+    for worse, colour, label in (("no", BLUE, None), ("yes", ORANGE, "significantly worse than the rest")):
+        part = table[table["worse"] == worse]
+        error_bars(axes, part.index, part, "accuracy", across=True, color=colour, fmt="o", label=label)
+    names = [f"{row.slice}, {row.value} (n = {row.n})" for row in table.itertuples()]
     axes.set(yticks=range(len(table)), yticklabels=names, ylim=(len(table) - 0.5, -0.5))
     figure.legend(frameon=False, loc="outside lower center", ncols=2)
     return figure
@@ -112,25 +100,28 @@ def slices(table: pd.DataFrame, accuracy: float) -> Figure:
 
 def robustness(table: pd.DataFrame) -> Figure:
     """``table`` of ``corruptions.table``."""
-    figure, axes = new_figure("Robustness to corruptions", "", "accuracy, with 95% interval", (8.6, 4.2))
+    title = f"Accuracy on {table['n'][0]} corrupted pictures"
+    figure, axes = new_figure(title, "accuracy, with 95% interval", "", (WIDTH, 5.6))
     unchanged = table.loc[table["corruption"] == "none", "accuracy"].item()
-    axes.axhline(unchanged, linestyle="--", color=GREY, label="unchanged pictures")
+    axes.axvline(unchanged, linestyle="--", color=GREY, label="unchanged")
     names = table.loc[table["severity"] == 1, "corruption"].tolist()
     for severity, colour in SEVERITIES.items():
         part = table[table["severity"] == severity]
-        x = part["corruption"].map(names.index) + (severity - 2) * 0.2
-        style = {"fmt": "o", "color": colour, "markersize": 5}
-        error_bars(axes, x, part, "accuracy", label=f"severity {severity}", **style)
-    axes.set(xticks=range(len(names)), xticklabels=names)
-    figure.legend(frameon=False, loc="outside lower center", ncols=4)
+        place = part["corruption"].map(names.index) + (severity - 2) * 0.2
+        label = f"severity {severity}"
+        error_bars(
+            axes, place, part, "accuracy", across=True, color=colour, fmt="o", markersize=4, label=label
+        )
+    axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    figure.legend(frameon=False, loc="outside lower center", ncols=2)
     return figure
 
 
 def learning_curves(history: pd.DataFrame, best_epoch: int) -> Figure:
     """``history`` by epoch, as in history.csv; the model has the weights of ``best_epoch``."""
-    figure = Figure((9, 3.6), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        title = {"loss": "Loss", "accuracy": "Accuracy at threshold 0.5"}[name]
+    figure = Figure((WIDTH, 5.6), layout="constrained")
+    titles = {"loss": "Loss by epoch", "accuracy": "Accuracy by epoch"}
+    for axes, (name, title) in zip(figure.subplots(2), titles.items(), strict=True):
         axes.set(title=title, xlabel="epoch", ylabel=name)
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.get_major_locator().set_params(integer=True)

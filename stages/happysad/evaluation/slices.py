@@ -1,11 +1,10 @@
 """Where the model is worse: accuracy by slice of the test set, from the rows of predictions.csv."""
 
-import math
-
 import numpy as np
 import pandas as pd
+from scipy.stats import fisher_exact
 
-from happysad.evaluation.metrics import proportion
+from happysad.evaluation.intervals import proportion
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -24,7 +23,9 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
                 continue
             row = {"slice": name, "value": value, "n": int(part.sum())}
             row |= proportion("accuracy", right[part])
-            row |= {"accuracy_of_rest": right[~part].mean(), "p_value": fisher(right[part], right[~part])}
+            counts = [[side.sum(), (~side).sum()] for side in (right[part], right[~part])]
+            p_value = fisher_exact(counts, alternative="less").pvalue
+            row |= {"accuracy_of_rest": right[~part].mean(), "p_value": p_value}
             found.append(row)
     slices = pd.DataFrame(found)
     ranked = slices["p_value"].sort_values(kind="stable")
@@ -54,16 +55,3 @@ def terciles(values: pd.Series, names: tuple[str, str, str], unit: str) -> pd.Se
         i: f"{names[i]}: {part.min():.0f} to {part.max():.0f} {unit}" for i, part in values.groupby(number)
     }
     return pd.Series(pd.Categorical([ranges[i] for i in number], ranges.values()), values.index)
-
-
-def fisher(part: np.ndarray, rest: np.ndarray) -> float:
-    """One-sided p-value of Fisher's exact test that ``part`` (n,) is no less often True than ``rest`` (m,)."""
-
-    def log_choose(n: int, k: int) -> float:
-        return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-
-    n, m = len(part), len(rest)
-    hits = int(part.sum() + rest.sum())
-    total = log_choose(n + m, hits)
-    counts = range(max(0, hits - m), int(part.sum()) + 1)
-    return min(1.0, sum(math.exp(log_choose(n, k) + log_choose(m, hits - k) - total) for k in counts))

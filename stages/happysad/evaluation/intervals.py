@@ -1,0 +1,115 @@
+"""95% intervals, and a test of two classifiers on the same pictures."""
+
+import math
+
+import numpy as np
+from scipy.stats import binomtest
+
+from happysad.common.metrics import clip
+
+Interval = dict[str, float]  # low and high
+
+
+def intervals(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> dict[str, Interval]:
+    """Of each metric of ``common.metrics.compute``: Wilson's for proportions, else the bootstrap's.
+
+    For balanced_accuracy, the lower and the higher end of two: the bootstrap's, and that of Wilson's intervals for
+    recall and specificity (MOVER, Zou and Donner 2008), since without a mistake the bootstrap has no width.
+    """
+    predicted = scores >= 0.5
+    right = predicted == labels
+    hits = {
+        "accuracy": right,
+        "precision": right[predicted],
+        "recall": right[labels == 1],
+        "specificity": right[labels == 0],
+    }
+    ends = {name: percentiles(values) for name, values in resampled(labels, scores, groups).items()}
+    ends |= {name: wilson(values) for name, values in hits.items()}
+    recall, specificity = right[labels == 1].mean(), right[labels == 0].mean()
+    for end, wider, sign in (("low", min, -1), ("high", max, 1)):
+        distance = math.hypot(recall - ends["recall"][end], specificity - ends["specificity"][end])
+        balanced = (recall + specificity + sign * distance) / 2
+        ends["balanced_accuracy"][end] = wider(ends["balanced_accuracy"][end], balanced)
+    return ends
+
+
+def difference(
+    labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray, groups: np.ndarray
+) -> dict[str, Interval]:
+    """Of the metrics of b minus those of a on the same pictures, by the bootstrap."""
+    a, b = (resampled(labels, scores, groups) for scores in (scores_a, scores_b))
+    return {name: percentiles(b[name] - a[name]) for name in a}
+
+
+def proportion(name: str, hits: np.ndarray) -> dict[str, float]:
+    """The fraction of True in ``hits`` (n,) as ``name``, with its interval as <name>_ci_low and <name>_ci_high."""
+    return {name: hits.mean()} | {f"{name}_ci_{end}": value for end, value in wilson(hits).items()}
+
+
+def wilson(hits: np.ndarray) -> Interval:
+    """The score interval (Wilson 1927) of the fraction of True in ``hits`` (n,); 0 to 1 where n is 0.
+
+    It takes the pictures to be independent, and is too narrow where scenes (groups) of many pictures make up a
+    test set. Unlike the bootstrap's, it holds with few pictures, and where all of them are right.
+    """
+    if not len(hits):
+        return {"low": 0.0, "high": 1.0}
+    low, high = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
+    return {"low": float(low), "high": float(high)}
+
+
+def percentiles(values: np.ndarray) -> Interval:
+    """Of bootstrap ``values`` (times,), without those of resamples that lack a class (nan)."""
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return {"low": float(low), "high": float(high)}
+
+
+def resampled(
+    labels: np.ndarray, scores: np.ndarray, groups: np.ndarray, times: int = 1000, seed: int = 1
+) -> dict[str, np.ndarray]:
+    """Metrics of ``times`` bootstrap samples, (times,) each; the same samples for any scores of the same pictures.
+
+    Pictures of a scene are alike, so what is drawn is whole ``groups`` (n,): the cluster bootstrap (Davison and
+    Hinkley 1997, section 3.8).
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    parts = []
+    for size in [25] * (times // 25):  # few at a time, since every sample has a weight for each picture
+        draws = [
+            np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)) for _ in range(size)
+        ]
+        parts.append(weighted(labels, scores, np.stack(draws)[:, member]))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def weighted(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """As scikit-learn with sample_weight, but for all rows of ``weights`` (times, n) at once; (times,) each."""
+    happy, sad = weights * labels, weights * (1 - labels)
+    all_happy, all_sad = happy.sum(axis=1), sad.sum(axis=1)
+    true, false = happy @ (scores >= 0.5), sad @ (scores >= 0.5)  # positives
+    order = np.argsort(-scores)
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # of each run of equal scores
+    above, wrong = (np.cumsum(part[:, order], axis=1)[:, last] for part in (happy, sad))  # at each threshold
+    steps = np.diff(above, prepend=0)
+    losses = happy @ -np.log(clip(scores)), sad @ -np.log1p(-clip(scores))
+    with np.errstate(invalid="ignore"):
+        return {
+            "accuracy": (true + all_sad - false) / (all_happy + all_sad),
+            "balanced_accuracy": (true / all_happy + 1 - false / all_sad) / 2,
+            "f1": 2 * true / (all_happy + true + false),
+            "roc_auc": (np.diff(wrong, prepend=0) * (above - steps / 2)).sum(axis=1) / (all_happy * all_sad),
+            "average_precision": (steps * above / np.maximum(above + wrong, 1)).sum(axis=1) / all_happy,
+            "log_loss": (losses[0] / all_happy + losses[1] / all_sad) / 2,
+        }
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
+    """Two-sided exact p-value that two classifiers have the same accuracy (McNemar 1947).
+
+    ``first`` and ``second`` (n,) are True where each is right. Of the pictures that only one gets right, the
+    number of the first's is then binomial with probability 0.5.
+    """
+    only_first, only_one = int((first & ~second).sum()), int((first != second).sum())
+    return binomtest(only_first, only_one).pvalue if only_one else 1.0
