@@ -60,15 +60,15 @@ def wilson(hits: np.ndarray) -> Interval:
 
 
 def percentiles(values: np.ndarray) -> Interval:
-    """Of bootstrap ``values`` (times,), without those of resamples that lack a class (nan)."""
-    low, high = np.nanquantile(values, [0.025, 0.975])
+    """Of bootstrap ``values`` (times,)."""
+    low, high = np.quantile(values, [0.025, 0.975])
     return {"low": float(low), "high": float(high)}
 
 
 def resampled(
     labels: np.ndarray, scores: np.ndarray, groups: np.ndarray, times: int = 1000, seed: int = 1
 ) -> dict[str, np.ndarray]:
-    """Metrics of ``times`` bootstrap samples, (times,) each; the same samples for any scores of the same pictures.
+    """Metrics of bootstrap samples, (times,) each, less those that lack a class; the same samples for any scores.
 
     Pictures of a scene are alike, so what is drawn is whole ``groups`` (n,): the cluster bootstrap (Davison and
     Hinkley 1997, section 3.8).
@@ -76,11 +76,11 @@ def resampled(
     names, member = np.unique(groups, return_inverse=True)
     rng = np.random.default_rng(seed)
     parts = []
-    for size in [25] * (times // 25):  # few at a time, since every sample has a weight for each picture
-        draws = [
-            np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)) for _ in range(size)
-        ]
-        parts.append(weighted(labels, scores, np.stack(draws)[:, member]))
+    for _ in range(times // 25):  # few at a time, since every sample has a weight for each picture
+        draws = rng.integers(len(names), size=(25, len(names)))
+        weights = np.stack([np.bincount(draw, minlength=len(names)) for draw in draws])[:, member]
+        both = (weights @ labels > 0) & (weights @ (1 - labels) > 0)
+        parts.append(weighted(labels, scores, weights[both]))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -94,15 +94,14 @@ def weighted(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dic
     above, wrong = (np.cumsum(part[:, order], axis=1)[:, last] for part in (happy, sad))  # at each threshold
     steps = np.diff(above, prepend=0)
     losses = happy @ -np.log(clip(scores)), sad @ -np.log1p(-clip(scores))
-    with np.errstate(invalid="ignore"):
-        return {
-            "accuracy": (true + all_sad - false) / (all_happy + all_sad),
-            "balanced_accuracy": (true / all_happy + 1 - false / all_sad) / 2,
-            "f1": 2 * true / (all_happy + true + false),
-            "roc_auc": (np.diff(wrong, prepend=0) * (above - steps / 2)).sum(axis=1) / (all_happy * all_sad),
-            "average_precision": (steps * above / np.maximum(above + wrong, 1)).sum(axis=1) / all_happy,
-            "log_loss": (losses[0] / all_happy + losses[1] / all_sad) / 2,
-        }
+    return {
+        "accuracy": (true + all_sad - false) / (all_happy + all_sad),
+        "balanced_accuracy": (true / all_happy + 1 - false / all_sad) / 2,
+        "f1": 2 * true / (all_happy + true + false),
+        "roc_auc": (np.diff(wrong, prepend=0) * (above - steps / 2)).sum(axis=1) / (all_happy * all_sad),
+        "average_precision": (steps * above / np.maximum(above + wrong, 1)).sum(axis=1) / all_happy,
+        "log_loss": (losses[0] / all_happy + losses[1] / all_sad) / 2,
+    }
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
