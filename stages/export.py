@@ -38,7 +38,7 @@ def main(root: Path) -> None:
         (out / "labels.txt").write_text(labels)
         if settings.prepare.crop == "face":
             shutil.copyfile(faces.DETECTOR, out / "face_detector.onnx")
-        files = comparison.compare(model, out, validation.pictures, description["threshold"])
+        files = comparison.compare(model, out, validation.pictures, 0.5)
         comparison.check(files, settings.export)
         metrics = {"pictures": len(validation.pictures), "files": files}
         card = model_card(root, model, metadata, metrics)
@@ -53,7 +53,7 @@ def describe(description: dict, settings: params.Params, training: list[str]) ->
     hash of the raw pixels, so a hash of these names identifies pictures and labels.
     """
     prepare = settings.prepare
-    size, threshold = description["image_size"], description["threshold"]
+    size = description["image_size"]
     slope, intercept = description["calibration"].values()
     crop = "cropped to the largest face if there is one, " if prepare.crop == "face" else ""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -65,9 +65,11 @@ def describe(description: dict, settings: params.Params, training: list[str]) ->
         "crop": prepare.crop,
         "crop_margin": repr(prepare.crop_margin),
         "detector": faces.fingerprint() if prepare.crop == "face" else "",
-        "threshold": repr(threshold),
+        "no_face": "refuse" if prepare.crop == "face" and "no_face" in settings.quality.reject else "answer",
+        "unsure_below": repr(description["unsure_below"]),
+        "better_than_chance": json.dumps(description["better_than_chance"]),
         "calibration": f"Platt scaling, folded in: slope {slope!r}, intercept {intercept!r}",
-        "score": f"probability of {CLASSES[1]}, the second of scores; {CLASSES[1]} where score >= threshold",
+        "score": f"probability of {CLASSES[1]} at even odds, the second of scores; {CLASSES[1]} where score >= 0.5",
         "preprocessing": (
             f"uint8 RGB, EXIF orientation applied, {crop}resized to {size}x{size} by Pillow's BILINEAR"
         ),
