@@ -12,7 +12,6 @@ from happysad.common.files import all_or_nothing, read_json, replacing, write_js
 from happysad.common.tables import read_csv, write_csv
 from happysad.data.prepared import read_split
 from happysad.evaluation import baseline, corruptions, findings, galleries, metrics, plots, slices
-from happysad.evaluation.grad_cam import grad_cam
 from happysad.training.cnn import load, predict
 
 COLUMNS = ["path", "label", "split", "group", "id", "format", "source_split", "width", "height", "flags"]
@@ -56,7 +55,7 @@ def main(root: Path) -> None:
             plots.save(plots.reliability(labels, uncalibrated, scores), folder / "reliability.png")
             plots.save(plots.slices(by_slice, figures["accuracy"]), folder / "slices.png")
             plots.save(plots.robustness(by_corruption), folder / "robustness.png")
-            galleries.write(folder, rows, pictures, threshold, partial(grad_cam, model))
+            galleries.write(folder, rows, pictures, partial(predict, model))
     print(findings.summary(figures, by_slice, by_corruption))
 
 

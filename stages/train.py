@@ -40,7 +40,12 @@ def main(root: Path) -> None:
         history = fit(model, train, validation, params.train, params.augment, checkpoint, log.epoch)
     slope, intercept = calibrate(model, validation.labels, predict(model, validation.pictures))
     scores = predict(model, validation.pictures)
-    threshold = metrics.best_threshold(validation.labels, params.train.threshold_metric)
+    right = (scores >= 0.5) == validation.labels
+    sure = np.maximum(scores, 1 - scores) >= 2 / 3
+    unsure = {
+        "unsure": 1 - sure.mean(),
+        "accuracy_when_sure": float(right[sure].mean()) if sure.any() else None,
+    }
     worst = np.argsort(-np.abs(scores - validation.labels), kind="stable")
     log.pictures("validation", "most wrong first", validation.pictures[worst[:64]])
 
@@ -55,10 +60,12 @@ def main(root: Path) -> None:
             {
                 "classes": CLASSES,
                 "image_size": image_size,
-                "threshold": threshold,
+                "threshold": 0.5,
+                "unsure_below": 0.666667,
+                "better_than_chance": bool(metrics.roc_auc(validation.labels, scores) > 0.55),
                 "calibration": {"slope": slope, "intercept": intercept},
                 "epoch": min(history, key=lambda row: row["validation_loss"])["epoch"],
-                "validation": metrics.compute(validation.labels, scores, threshold),
+                "validation": metrics.compute(validation.labels, scores, 0.5) | unsure,
                 "versions": VERSIONS,
                 "threads": params.train.threads,
                 "replicas": strategy.num_replicas_in_sync,
