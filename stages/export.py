@@ -38,6 +38,11 @@ def main(root: Path) -> None:
         (out / "labels.txt").write_text(labels)
         if settings.prepare.crop == "face":
             shutil.copyfile(faces.DETECTOR, out / "face_detector.onnx")
+            code = Path(faces.__file__).read_text(encoding="utf-8")
+            standalone = code.replace(
+                "from happysad.common.errors import UserError", "UserError = RuntimeError"
+            )
+            (out / "faces.py").write_text(standalone, encoding="utf-8")
         files = comparison.compare(model, out, validation.pictures, 0.5)
         comparison.check(files, settings.export)
         metrics = {"pictures": len(validation.pictures), "files": files}

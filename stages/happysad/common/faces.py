@@ -18,10 +18,8 @@ SIDE = 256  # pixels, of the detector's square input
 INNER = 170  # of them, the picture's longer side: with a border, faces that fill a picture are found too
 MIN_SCORE = 0.6  # what scores lower is more often a fist, a letter or a silhouette
 NMS_IOU = 0.3  # boxes that overlap by more are one face
-SURE, GAIN = (
-    0.8,
-    0.1,
-)  # what the score of a turned face must reach, and by how much exceed that of an upright one
+SURE = 0.8  # what the score of a turned face must reach
+GAIN = 0.15  # by which it must exceed that of the same picture as it is
 
 
 class Face(NamedTuple):
