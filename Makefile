@@ -8,9 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 all: $(VENV)/installed  ## train, measure and export a classifier from the pictures that params.yaml names
 	dvc repro
-	@echo
-	@sed -n '/^| metric /,/^$$/p' models/export/README.md
-	@echo "Next: $(BIN)/python stages/predict.py your_photo.jpg"
+	@sed -n 's|^Right on .*|& Next: $(BIN)/python stages/predict.py your_photo.jpg|p' models/export/README.md
 
 test: $(VENV)/installed-test lint  ## lint and run the tests
 	pytest
@@ -53,7 +51,7 @@ tensorboard: $(VENV)/installed  ## watch the training curves of all runs
 clean:  ## remove what can be made again; never your pictures, nor params.yaml
 	rm -rf $(VENV) logs dvc_plots demo/node_modules demo/site data/generated data/generated_truth.csv data/prepared \
 		models/export models/model.keras models/model.json models/baseline.json models/summary.txt \
-		models/checkpoint.npz models/crossvalidate metrics/plots metrics/report.html metrics/label_errors.jpg \
+		models/checkpoint.npz models/crossvalidate metrics/plots metrics/report.html metrics/label_errors.* \
 		data/*.partial data/.*.partial models/*.partial models/.*.partial metrics/.*.partial
 
 demo/node_modules: demo/package-lock.json
@@ -62,7 +60,8 @@ demo/node_modules: demo/package-lock.json
 	@touch $@
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
+	@echo "Installing TensorFlow and what else it takes in $(VENV): 2 GB, a minute or two"
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
 		f"Python 3.11 to 3.13 is needed, {sys.version.split()[0]} found: make PYTHON=python3.13")'
 	$(PYTHON) -m venv $(VENV)
 

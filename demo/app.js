@@ -4,11 +4,11 @@ const PAUSE = 50; // milliseconds between two predictions for the webcam
 
 const find = (selector, within = document) => within.querySelector(selector);
 const [examples, live, results] = [find("#examples"), find("#live"), find("#results")];
-const [video, webcam] = [find("video"), find("#webcam")];
+const [video, webcam, dialog] = [find("video"), find("#webcam"), find("dialog")];
 const about = await (await fetch("about.json")).json();
 
 let model; // the chosen one of about.models
-let cards = []; // { file, item, model }: the pictures on the page, the latest first, and the model that judged each
+let cards = []; // { file, item, model, result }: the pictures on the page, the latest first, and what a model said
 let queue = Promise.resolve();
 
 // A worker from a blob obeys the page's security policy (see index.html); one from a URL has a policy of its own.
@@ -39,7 +39,12 @@ find("#clear").onclick = () => {
 webcam.hidden = !navigator.mediaDevices; // a page served over plain http by another host gets no camera
 webcam.onclick = () => (video.srcObject ? stop() : watch());
 live.append(blank());
-find(".label", live).ariaLive = "polite";
+find(".answer", live).ariaLive = "polite";
+find("#table").onclick = () => {
+  const href = URL.createObjectURL(new Blob([table()], { type: "text/csv" }));
+  Object.assign(document.createElement("a"), { href, download: "predictions.csv" }).click();
+};
+dialog.onclick = () => dialog.close();
 showExamples();
 showModels();
 choose(about.models[0]);
@@ -48,9 +53,8 @@ choose(about.models[0]);
 function choose(chosen) {
   model = chosen;
   worker.postMessage({ model });
-  find("#threshold").textContent = Number(model.threshold).toFixed(2);
-  find("#about").textContent =
-    `${model.name}: trained on ${model.source} (${model.training_data.slice(0, 19)}), happysad ${model.version}`;
+  const chance = model.better_than_chance === "false" ? "; on its validation pictures not better than chance" : "";
+  find("#about").textContent = `${model.name}: trained on ${model.source}${chance}. happysad ${model.version}`;
   queue = queue.then(work);
 }
 
@@ -78,13 +82,12 @@ async function classify(card) {
   const { file, item } = card;
   card.model = model;
   try {
-    const result = await ask(file);
-    const { thumbnail } = result;
-    const canvas = lay(card);
-    [canvas.width, canvas.height] = [thumbnail.width, thumbnail.height];
-    canvas.getContext("2d").drawImage(thumbnail, 0, 0);
-    show(result, item);
+    card.result = await ask(file);
+    lay(card);
+    paint(card.result.thumbnail, item);
+    show(card.result, item);
   } catch (error) {
+    card.result = { error: error.message };
     const line = document.createElement("p");
     line.textContent = `${file.name}: ${error.message}`;
     item.className = "failed";
@@ -92,13 +95,33 @@ async function classify(card) {
   }
 }
 
-/** Lay out a card without a prediction. Returns its canvas. */
-function lay({ file, item }) {
-  const [canvas, name] = ["canvas", "p"].map((element) => document.createElement(element));
-  name.textContent = name.title = file.name;
-  item.className = "";
-  item.replaceChildren(canvas, blank(), name);
-  return canvas;
+/** Lay out a card without a prediction. */
+function lay(card) {
+  const [button, canvas, name] = ["button", "canvas", "p"].map((element) => document.createElement(element));
+  name.textContent = name.title = card.file.name;
+  button.ariaLabel = `Enlarge ${card.file.name}`;
+  button.onclick = () => enlarge(card);
+  button.append(canvas);
+  card.item.className = "";
+  card.item.replaceChildren(button, blank(), name);
+}
+
+function paint(picture, place) {
+  const canvas = find("canvas", place);
+  [canvas.width, canvas.height] = [picture.width, picture.height];
+  canvas.getContext("2d").drawImage(picture, 0, 0);
+}
+
+/** Show a card's picture as large as the window, each face with its answer. */
+async function enlarge({ file, result }) {
+  if (!result) return;
+  const { width, height } = result;
+  const scale = Math.min(1, 1600 / Math.max(width, height));
+  const options = { resizeWidth: Math.ceil(width * scale), resizeQuality: "high", imageOrientation: "from-image" };
+  dialog.replaceChildren(document.createElement("canvas"), blank());
+  paint(await createImageBitmap(file, options), dialog);
+  show(result, dialog);
+  dialog.showModal();
 }
 
 /** Ask the worker what the chosen model makes of a File or ImageBitmap: see `classify` in worker.js. */
@@ -116,25 +139,44 @@ function blank() {
 
 /** Show a prediction by the model that made it: another may be chosen by now. */
 function show({ model, score, faces, width, height }, place) {
+  const { answer, label, probability } = judge(model, score);
   const prediction = find(".prediction", place);
-  prediction.style.setProperty("--threshold", model.threshold);
-  prediction.style.setProperty("--score", score);
-  prediction.dataset.label = label(model, score);
-  write(find(".label", prediction), label(model, score));
-  find(".score", prediction).value = score;
-  find(".score", prediction).textContent = score.toFixed(2);
-  write(find(".note", prediction), note(model, faces.length));
+  prediction.style.setProperty("--score", score ?? 0.5);
+  prediction.dataset.answer = answer;
+  write(find(".answer", prediction), answer);
+  find(".probability", prediction).value = score ?? "";
+  find(".probability", prediction).textContent = percent(probability);
+  const notes = [
+    answer === "unsure" && `more likely ${label}`,
+    faces.length > 1 && `the largest of ${faces.length} faces`,
+    faces[0]?.turned && `turned by ${faces[0].turned}`,
+    label && model.crop === "face" && !faces.length && "no face: whole picture judged",
+  ];
+  write(find(".note", prediction), notes.filter(Boolean).join(", "));
   mark(model, faces, width, height, place);
+}
+
+/** What a score means: as `classify` in results.py. */
+function judge({ classes, unsure_below }, score) {
+  if (score === null) return { answer: "no face", label: "", probability: "" };
+  const label = classes.split(",")[Number(score >= 0.5)];
+  const probability = Math.max(score, 1 - score);
+  return { answer: probability < unsure_below ? "unsure" : label, label, probability };
+}
+
+function percent(probability) {
+  return probability && `${Math.min(Math.round(100 * probability), 99)}%`; // never 100, since no answer is certain
 }
 
 /** Draw the squares about the faces. The picture is shown in the middle of a square. */
 function mark(model, faces, width, height, place) {
   const shown = Math.max(width, height);
   const boxes = faces.map(({ left, top, side, score }) => {
+    const { answer, probability } = judge(model, score);
     const [box, name] = ["div", "span"].map((element) => document.createElement(element));
     box.className = "face";
-    box.dataset.label = name.textContent = label(model, score);
-    box.title = score.toFixed(2);
+    box.dataset.answer = answer;
+    name.textContent = `${answer} ${percent(probability)}`;
     box.style.setProperty("--left", (left + (shown - width) / 2) / shown);
     box.style.setProperty("--top", (top + (shown - height) / 2) / shown);
     box.style.setProperty("--side", side / shown);
@@ -144,24 +186,29 @@ function mark(model, faces, width, height, place) {
   find(".faces", place).replaceChildren(...boxes);
 }
 
-function note(model, faces) {
-  if (faces > 1) return `the largest of ${faces} faces`;
-  return model.crop === "face" && !faces ? "no face: whole picture judged" : "";
-}
-
-function label({ classes, threshold }, score) {
-  return classes.split(",")[Number(score >= threshold)];
-}
-
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text; // or screen readers would repeat it
 }
 
 function summarise() {
-  const count = (selector) => results.querySelectorAll(selector).length;
-  const failed = count(".failed") ? `, ${count(".failed")} could not be read` : "";
-  const [happy, sad] = ["happy", "sad"].map((name) => count(`.prediction[data-label=${name}]`));
-  find("[role=status]").textContent = `${happy} happy, ${sad} sad${failed}`;
+  const answers = cards.map(({ result }) => (result.error ? "could not be read" : judge(result.model, result.score).answer));
+  const counts = ["happy", "sad", "unsure", "no face", "could not be read"].map((answer) => {
+    const count = answers.filter((given) => given === answer).length;
+    return count && `${count} ${answer}`;
+  });
+  find("[role=status]").textContent = counts.filter(Boolean).join(", ");
+}
+
+/** The results as a CSV file, with the columns of predict.py. */
+function table() {
+  const rows = cards.map(({ file, result: { error, model, score, faces } }) => {
+    const { answer, label, probability } = error ? {} : judge(model, score);
+    const path = /^[=+\-@\t\r\n]/.test(file.name) ? `./${file.name}` : file.name; // which is no formula
+    return [path, answer, label, probability, score, faces?.length, error];
+  });
+  const cell = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
+  const header = ["path", "answer", "label", "probability", "score", "faces", "error"];
+  return [header, ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 
 /** Classify the faces in the central square of the webcam's picture, again and again. */

@@ -28,8 +28,9 @@ function load({ folder }) {
 }
 
 /**
- * What there is to say of a File or ImageBitmap: its score, which is that of its largest face; the squares about its
- * faces, in pixels, each with a score, the largest first; its width and height; and a thumbnail.
+ * What there is to say of a File or ImageBitmap: its score, which is that of its largest face, or null where there is
+ * none and the model gives no answer without; the squares about its faces, in pixels, each with a score, the largest
+ * first; its width and height; and a thumbnail.
  */
 async function classify(picture, model, session) {
   const bitmap = await decode(picture, Number(model.max_megapixels));
@@ -47,7 +48,8 @@ async function classify(picture, model, session) {
     const view = square(whole, face, Number(model.crop_margin));
     faces.push({ ...view, score: await score(crop(whole, view), session) });
   }
-  const decisive = faces.length ? faces[0].score : await score(whole, session);
+  const refused = !faces.length && model.no_face === "refuse";
+  const decisive = refused ? null : (faces[0]?.score ?? (await score(whole, session)));
   return { model, score: decisive, faces, width, height, thumbnail };
 }
 

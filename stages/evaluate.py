@@ -13,7 +13,6 @@ from happysad.common.files import all_or_nothing, read_json, replacing, write_js
 from happysad.common.tables import read_csv, write_csv
 from happysad.data.prepared import read_split
 from happysad.evaluation import corruptions, findings, galleries, intervals, plots, slices
-from happysad.evaluation.grad_cam import grad_cam
 from happysad.training import baseline
 from happysad.training.cnn import load, predict
 
@@ -50,7 +49,7 @@ def main(root: Path) -> None:
             plots.save(plots.robustness(by_corruption), folder / "robustness.png")
             plots.save(plots.learning_curves(history, description["epoch"]), folder / "learning_curves.png")
         with replacing(out / "plots/galleries") as folder:
-            galleries.write(folder, rows, pictures, 0.5, partial(grad_cam, model))
+            galleries.write(folder, rows, pictures, partial(predict, model))
     caveats = findings.caveats(read_json(out / "data.json"), description)
     print(findings.summary(figures, ends, by_slice, by_corruption, caveats))
 

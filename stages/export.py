@@ -38,6 +38,7 @@ def main(root: Path) -> None:
         (out / "labels.txt").write_text(labels)
         if settings.prepare.crop == "face":
             shutil.copyfile(faces.DETECTOR, out / "face_detector.onnx")
+            shutil.copyfile(faces.__file__, out / "faces.py")
         files = comparison.compare(model, out, pictures)
         comparison.leave_out(files, out)
         metrics = {"pictures": len(pictures), "files": files}
@@ -65,10 +66,11 @@ def describe(description: dict, settings: params.Params, training: list[str]) ->
         "crop": prepare.crop,
         "crop_margin": repr(prepare.crop_margin),
         "detector": faces.fingerprint() if prepare.crop == "face" else "",
+        "no_face": "refuse" if prepare.crop == "face" and "no_face" in settings.quality.reject else "answer",
         "unsure_below": repr(description["unsure_below"]),
-        "better_than_chance": str(description["better_than_chance"]).lower(),
+        "better_than_chance": json.dumps(description["better_than_chance"]),
         "calibration": f"Platt scaling, folded in: slope {slope!r}, intercept {intercept!r}",
-        "score": f"probability of {CLASSES[1]}, the second of scores; at even odds of the classes; {CLASSES[1]} where score >= 0.5",
+        "score": f"probability of {CLASSES[1]} at even odds, the second of scores; {CLASSES[1]} where score >= 0.5",
         "preprocessing": (
             f"uint8 RGB, EXIF orientation applied, {crop}resized to {size}x{size} by Pillow's BILINEAR"
         ),

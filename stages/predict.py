@@ -4,21 +4,22 @@ import argparse
 import os
 import signal
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-from happysad import DRAWN
+from happysad import CLASSES, DRAWN
 from happysad.common import images
 from happysad.common.errors import UserError
 from happysad.common.files import copy_into, replacing_file
 from happysad.prediction.classifier import Classifier, load
 from happysad.prediction.paths import find
-from happysad.prediction.results import classify, output
+from happysad.prediction.results import classify, output, percent
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
+ANSWERS = (*CLASSES[::-1], "unsure", "no face", "unreadable")
 AHEAD = 256  # pictures in progress at a time: enough to keep all threads busy
 
 EXAMPLES = """\
@@ -27,15 +28,17 @@ examples:
   python stages/predict.py data/generated/happy/*1.jpg              pictures
   python stages/predict.py data/generated                           a folder and all folders in it
   python stages/predict.py --json 'data/generated/**/*7.jpg'        one JSON object per line
-  find data/generated -name '*9.jpg' | python stages/predict.py -   file names from standard input, one per line
+  find data/generated -name '*9.jpg' | python stages/predict.py -   file names from standard input
   python stages/predict.py --csv predictions.csv data/generated     a table for a spreadsheet
-  python stages/predict.py --copy-to sorted data/generated          copies in sorted/happy and sorted/sad
-  python stages/predict.py --faces 'data/generated/sad/*3.jpg'      every face, with its box
+  python stages/predict.py --copy-to sorted data/generated          copies in sorted/happy, sorted/sad and so on
+  python stages/predict.py --every-face 'data/generated/sad/*3.jpg' every face, with its box
   python stages/predict.py --explain why.png data/generated/happy/IMG_0117.jpg
 
-The score is the probability of happy, for the largest face in the picture or, if none is found, for the whole picture.
-Boxes are left,top,right,bottom in pixels of the upright picture, and may reach beyond it.
-In folders, hidden files are skipped and links to folders not followed.
+The largest face decides; its answer comes with its probability. "unsure" stands where neither answer is twice as likely
+as the other, "no face" where none is found, unless the model was trained on such pictures: then it judges the whole.
+A face that lies on its side or upside down is judged upright: "turned by 90" says that it is turned clockwise.
+In JSON and CSV, score is the probability of happy. Boxes are left,top,right,bottom in pixels of the picture as shown,
+turned as its EXIF data say, and may reach beyond it. In folders, hidden files are skipped and links not followed.
 Exit status: 0 if all went well, 1 if some files could not be read, 2 for any other error.
 """
 
@@ -63,7 +66,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--copy-to",
         type=Path,
         metavar="DIR",
-        help="copy each picture into DIR/happy or DIR/sad; never overwrites a file",
+        help="copy each picture into DIR/happy, sad, unsure or no_face; never overwrites a file",
     )
     add(
         "--explain",
@@ -71,17 +74,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="OUT",
         help="draw, as a .png, which parts of one picture decided its label",
     )
-    add("--faces", action="store_true", help="print each face of a picture with its own label and box")
+    add("--every-face", action="store_true", help="judge every face of a picture, and print its box")
     add(
         "--model",
         default="export",
         metavar="MODEL",
         help="faces, the model of real faces, or an exported .onnx or .tflite file (default: your own)",
     )
-    add("--threshold", type=float, metavar="X", help="lowest score called happy (default: the model's)")
     options = parser.parse_args(argv)
-    if options.threshold is not None and not 0 <= options.threshold <= 1:
-        parser.error(f"--threshold must lie between 0 and 1, not {options.threshold:g}")
     # Without these checks, --csv *.jpg would overwrite the first picture.
     if options.csv and options.csv.suffix.lower() != ".csv":
         parser.error(f"--csv must name a .csv file, not {options.csv}")
@@ -95,34 +95,36 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def predict(options: argparse.Namespace) -> int:
     """Classify all pictures, in order; returns the exit status. Raises UserError for no model or no file."""
     classifier = choose(options.model)
-    threshold = classifier.threshold if options.threshold is None else options.threshold
-    if options.faces and classifier.crop == "whole":
+    if options.every_face and classifier.crop == "whole":
         raise UserError(
-            f"{options.model} judges whole pictures: for --faces, set prepare.crop to face and run `dvc repro`"
+            f"{options.model} judges whole pictures: for --every-face, set prepare.crop to face and run `dvc repro`"
         )
 
     def work(path: str) -> list[dict]:
-        return classify(path, classifier, threshold, options.faces)
+        return classify(path, classifier, options.every_face)
 
     paths = find(options.files, options.copy_to)
     if options.explain:
         paths = [only(paths, options.explain)]
     done, echo = with_bar(work, paths, options)
-    found = errors = 0
+    counts = Counter()
     with output(options, echo) as write:
         for results in done:
-            found += 1
             picture = results[0]  # its largest face decides
-            errors += "error" in picture
-            if options.copy_to and "label" in picture:
-                copy_into(options.copy_to / picture["label"], Path(picture["path"]))
-            if options.explain and "label" in picture:
+            answer = picture.get("answer", "unreadable")
+            counts[answer] += 1
+            if options.copy_to and "answer" in picture:
+                copy_into(options.copy_to / answer.replace(" ", "_"), Path(picture["path"]))
+            if options.explain and picture.get("label"):
                 explain(classifier, picture, options.explain)
             for result in results:
                 write(result)
-        if not found:
+        if not counts:
             raise UserError(f"no files in {', '.join(options.files)}")
-    return 1 if errors else 0
+    if targets := [str(target) for target in (options.csv, options.copy_to) if target]:
+        each = ", ".join(f"{counts[answer]} {answer}" for answer in ANSWERS if counts[answer])
+        print(f"{counts.total()} pictures: {each} -> {', '.join(targets)}", file=sys.stderr)
+    return 1 if counts["unreadable"] else 0
 
 
 def choose(name: str) -> Classifier:
@@ -132,12 +134,22 @@ def choose(name: str) -> Classifier:
         raise UserError(
             "you have not trained a model yet: run `dvc repro`, or try --model faces, which knows real faces"
         )
-    classifier = load(path if path.exists() else Path(name))
-    if name == "export" and classifier.source == DRAWN:
-        print(
-            "note: this model was trained on drawn faces; on photographs, --model faces is right more often",
-            file=sys.stderr,
+    if not path.exists() and not Path(name).is_file():
+        models = ", ".join(sorted(path.parent.name for path in MODELS.glob("*/model.onnx")))
+        raise UserError(
+            f"no model called {name}: --model takes {models}, or an exported .onnx or .tflite file"
         )
+    classifier = load(path if path.exists() else Path(name))
+    if not classifier.better_than_chance:
+        note = (
+            "on its validation pictures this model was not better than chance: train on more pictures, or start "
+            "from models/faces: experiments/photos"
+        )
+    elif name == "export" and classifier.source == DRAWN:
+        note = "this model was trained on drawn faces; on photographs, --model faces is right more often"
+    else:
+        return classifier
+    print(f"note: {note}", file=sys.stderr)
     return classifier
 
 
@@ -179,11 +191,12 @@ def only(paths: Iterable[str], out: Path) -> str:
 
 
 def explain(classifier: Classifier, result: dict, out: Path) -> None:
-    from happysad.prediction import occlusion  # here, since it is slow to import
+    from happysad.prediction import explanation  # here, since it is slow to import
 
     picture, _ = images.read(Path(result["path"]), classifier.max_megapixels)
-    title = f"{result['label']}, score {result['score']:.2f} (happy from {result['threshold']:.2f})"
-    page = occlusion.explain(classifier, picture, title, os.path.basename(result["path"]))
+    unsure = "unsure: " if result["answer"] == "unsure" else ""
+    title = f"{unsure}{result['label']} {percent(result['probability'])}"
+    page = explanation.explain(classifier, picture, title, os.path.basename(result["path"]))
     with replacing_file(out) as partial:
         page.save(partial, "PNG")
 

@@ -59,7 +59,12 @@ def onnx_metadata(path: Path) -> dict[str, str]:
 
 def test_files(finished):
     out = finished / "models/export"
-    assert {f.name for f in out.iterdir()} == FILES | {"README.md", "labels.txt", "face_detector.onnx"}
+    assert {f.name for f in out.iterdir()} == FILES | {
+        "README.md",
+        "labels.txt",
+        "face_detector.onnx",
+        "faces.py",
+    }
     assert (out / "labels.txt").read_text() == "sad\nhappy\n"
     assert (out / "face_detector.onnx").read_bytes() == faces.DETECTOR.read_bytes()
 
@@ -144,7 +149,8 @@ def test_files_describe_themselves(finished):
     out = finished / "models/export"
     about = onnx_metadata(out / "model_batch.onnx")
     assert [about[name] for name in ("classes", "image_size", "max_megapixels")] == ["sad,happy", "32", "64"]
-    assert float(about["threshold"]) == read_json(finished / "models/model.json")["threshold"]
+    assert float(about["unsure_below"]) == read_json(finished / "models/model.json")["unsure_below"]
+    assert about["no_face"] == "answer"
     assert f'version = "{about["version"]}"' in (PROJECT / "pyproject.toml").read_text()
     assert onnx_metadata(out / "model.onnx") | {"preprocessing": about["preprocessing"]} == about
     digest = hashlib.sha256((out / "face_detector.onnx").read_bytes()).hexdigest()

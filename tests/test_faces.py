@@ -66,6 +66,24 @@ def test_several_faces_the_largest_first():
         assert np.abs(middle(face) - centre).max() < 0.2 * face.side
 
 
+def test_a_turned_face_is_found_where_it_is_and_cut_out_upright():
+    found = {90: [], 180: [], 270: []}
+    for seed in range(12):
+        upright, _, unit = drawn(seed)
+        [face] = faces.find(upright)
+        for angle, right in found.items():
+            picture = upright.rotate(-angle, expand=True)
+            again = faces.find(picture)
+            if again and again[0].turned == angle:
+                right.append(seed)
+                small = [
+                    np.asarray(faces.square(p, f, 1.1).resize((8, 8)), int)
+                    for p, f in ((upright, face), (picture, *again))
+                ]
+                assert np.abs(np.subtract(*small)).mean() < 12
+    assert min(map(len, found.values())) >= 4, found  # of 12: drawn faces are hard for the detector
+
+
 def test_no_face_where_none_is():
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8))
     slope = Image.linear_gradient("L").convert("RGB")

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
-from conftest import PROJECT, draw_faces
+from conftest import PROJECT, draw, draw_faces
 
 from happysad.common.files import read_json
 from happysad.common.tables import read_csv
@@ -31,22 +32,24 @@ def test_model_card_holds_the_measured_figures(finished):
     assert f"| test | {data['test']['sad']} | {data['test']['happy']} |" in card
     assert f"{data['rejected']['unreadable']} unreadable" in card
     assert f"In {data['flagged'].get('no_face', 0)} of the {data['kept']} pictures" in card
-    assert f"round({settings['crop_margin']} * max" in card
+    assert f"its side {settings['crop_margin']} times" in card
     for file, columns in (("slices", ("slice", "value", "n")), ("robustness", ("corruption", "setting"))):
         for row in read_csv(finished / f"metrics/{file}.csv").to_dict("records"):
             start = " | ".join(str(row[column]) for column in columns)
             assert f"| {start} | {row['accuracy']:.3f} | {row['accuracy_ci_low']:.3f} to " in card
 
 
-def test_front_matter_is_what_hugging_face_reads(finished, tmp_path):
-    shutil.copytree(finished / "metrics", tmp_path / "metrics")
-    (tmp_path / "models").mkdir()
-    shutil.copy(finished / "models/model.json", tmp_path / "models")
-    shutil.copy(finished / "params.yaml", tmp_path)
-    metadata = dict.fromkeys(("image_size", "crop_margin", "threshold", "training_data", "version"), "")
-    metadata["source"] = 'pictures from a folder called of "mine": a & b'
-    classifier = cnn.load(finished / "models/model.keras")
-    text = model_card.model_card(tmp_path, classifier, metadata, read_json(tmp_path / "metrics/export.json"))
+def card(finished: Path, metadata: dict[str, str]) -> str:
+    """The model card of the finished project, its files with other metadata."""
+    blank = dict.fromkeys(
+        ("image_size", "crop_margin", "unsure_below", "no_face", "training_data", "version"), ""
+    )
+    model, metrics = cnn.load(finished / "models/model.keras"), read_json(finished / "metrics/export.json")
+    return model_card.model_card(finished, model, blank | {"source": "photos"} | metadata, metrics)
+
+
+def test_front_matter_is_what_hugging_face_reads(finished):
+    text = card(finished, {"source": 'pictures from a folder called of "mine": a & b'})
 
     front_matter = yaml.safe_load(text.split("---\n")[1])
     [index] = front_matter["model-index"]
@@ -58,16 +61,29 @@ def test_front_matter_is_what_hugging_face_reads(finished, tmp_path):
     assert {m["type"]: m["value"] for m in result["metrics"]}.items() <= test.items()
 
 
-def test_snippets_of_the_model_card_give_the_scores_of_predict(finished, tmp_path):
+@pytest.mark.parametrize("turn", [0, 90])
+def test_the_example_of_the_model_card_gives_the_answer_of_predict(finished, tmp_path, turn):
     shutil.copytree(finished / "models/export", tmp_path, dirs_exist_ok=True)
-    crop, classify = re.findall(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.DOTALL)
-    draw_faces(240, 120, (120, 10, 100), (10, 40, 70)).save(tmp_path / "photo.png")
-    options = ("--model", "model_batch.onnx", "--json")
-    found = json.loads(python(tmp_path, PROJECT / "stages/predict.py", "photo.png", *options))
-    box = [found[f"face_{side}"] for side in ("left", "top", "right", "bottom")]
-    save = f"from PIL import Image\ncrop(Image.open('photo.png'), *{box}).save('face.jpg', 'PNG')"
-    python(tmp_path, "-c", f"{crop}\n{save}")
-    assert python(tmp_path, "-c", classify) == f"{found['label']} (score {found['score']:.2f})\n"
+    [example] = re.findall(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.DOTALL)
+    picture = draw_faces(240, 120, (120, 10, 100), (10, 40, 70)).rotate(turn, expand=True)
+    picture.save(tmp_path / "photo.jpg", quality=95)
+    options = ("--model", "model.onnx", "--json")
+    found = json.loads(python(tmp_path, PROJECT / "stages/predict.py", "photo.jpg", *options))
+    assert found["face_turned"] == (360 - turn) % 360
+    answer = "unsure, more likely {label}:" if found["answer"] == "unsure" else "{label}"
+    expected = f"{answer} {{probability:.0%}}\n".format(**found)
+    assert python(tmp_path, "-c", example) == expected
+
+
+def test_a_model_that_refuses_pictures_without_a_face_says_so_in_its_example(finished, tmp_path):
+    metadata = {"no_face": "refuse", "crop_margin": "1.1", "unsure_below": "0.666667"}
+    shutil.copytree(finished / "models/export", tmp_path, dirs_exist_ok=True)
+    example = re.findall(r"```python\n(.*?)```", card(finished, metadata), re.DOTALL)[0]
+    draw(3).save(tmp_path / "photo.jpg")
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "no face\n")
 
 
 def python(folder: Path, *arguments: str | Path) -> str:
@@ -76,9 +92,10 @@ def python(folder: Path, *arguments: str | Path) -> str:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
-def test_make_prints_its_table_of_metrics(finished):
+def test_make_ends_with_the_figure_and_the_next_command(finished):
     [pattern] = re.findall(r"@sed -n '(.+)' models/export/README\.md", (PROJECT / "Makefile").read_text())
-    command = ["sed", "-n", pattern.replace("$$", "$"), finished / "models/export/README.md"]
+    command = ["sed", "-n", pattern, finished / "models/export/README.md"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert printed.startswith("| metric ")
-    assert "| accuracy | 0." in printed
+    accuracy = read_json(finished / "metrics/test.json")["accuracy"]
+    assert printed.startswith(f"Right on {accuracy:.1%} of the ")
+    assert printed.endswith("stages/predict.py your_photo.jpg\n")

@@ -5,48 +5,41 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from happysad import CLASSES
 from happysad.common.contact_sheet import sheet
-from happysad.evaluation.grad_cam import overlay
+from happysad.evaluation.occlusion import MATTERS, occlusion_map, overlay
 
-SIZE = 15  # pictures on a sheet
+SIZE = 10  # pictures on a sheet
 
 
 def write(
-    folder: Path,
-    rows: pd.DataFrame,
-    pictures: np.ndarray,
-    threshold: float,
-    explain: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    folder: Path, rows: pd.DataFrame, pictures: np.ndarray, scores: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    """Save each gallery as a JPEG: every picture beside its heat map.
+    """Save each gallery as a JPEG: every picture beside its occlusion map.
 
-    ``rows`` are those of predictions.csv, ``pictures`` uint8 (n, side, side, 3). ``explain`` takes pictures and
-    their predicted classes (n,), 0 or 1, and returns heat maps (n, side, side) in [0, 1].
+    ``rows`` are those of predictions.csv, ``pictures`` uint8 (n, side, side, 3). ``scores`` takes such pictures and
+    returns theirs (n,).
     """
-    for name, title, chosen in select(rows, threshold):
-        tiles = []
-        if len(chosen):
-            predicted = chosen["predicted"].map(CLASSES.index).to_numpy()
-            shown = pictures[chosen.index]
-            heat = explain(shown, predicted)
-            tiles = [np.hstack([p, overlay(p, h)]) for p, h in zip(shown, heat, strict=True)]
-        captions = [f"{row.path}\nscore {row.score:.2f}, label {row.label}" for row in chosen.itertuples()]
-        page = sheet(tiles, captions, 5, f"{title}; right: evidence for the predicted class")
+    for name, title, chosen in select(rows):
+        tiles, captions = [], []
+        for row in chosen.itertuples():
+            picture = pictures[row.Index]
+            heat = occlusion_map(scores, picture)
+            tiles.append(np.hstack([picture, overlay(Image.fromarray(picture), heat)]))
+            nothing = "; no single part mattered" if np.abs(heat).max() < MATTERS else ""
+            captions.append(f"{row.path}\nlabel {row.label}, happy {row.score:.0%}{nothing}")
+        page = sheet(tiles, captions, 5, f"{title}; right: orange speaks for happy, blue for sad")
         page.save(folder / f"{name}.jpg", quality=90)
 
 
-def select(rows: pd.DataFrame, threshold: float) -> list[tuple[str, str, pd.DataFrame]]:
+def select(rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     """File name, title and rows of each gallery."""
-    margin = (rows["score"] - threshold).abs()
-    closest = rows.loc[margin.sort_values(kind="stable").index]
+    closest = rows.loc[(rows["score"] - 0.5).abs().sort_values(kind="stable").index]
     galleries = []
     for label, predicted in (CLASSES, CLASSES[::-1]):
         mistakes = closest[(closest["label"] == label) & (closest["predicted"] == predicted)]
         title = f"{label.capitalize()} pictures classified as {predicted}, most confident first"
         galleries.append((f"{label}_classified_as_{predicted}", title, mistakes[::-1][:SIZE]))
-    return [
-        *galleries,
-        ("least_certain", "Least certain predictions: closest to the threshold", closest[:SIZE]),
-    ]
+    return [*galleries, ("least_certain", "Least certain: nearly as likely happy as sad", closest[:SIZE])]

@@ -16,6 +16,7 @@ from happysad.common.files import read_json
 from happysad.common.tables import read_csv
 
 PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
+CHANCE = "**On its validation pictures it was not better than chance: do not rely on it.**"
 FRONT_MATTER = ("accuracy", "precision", "recall", "f1", "roc_auc")  # Hugging Face uses the same names
 
 
@@ -30,14 +31,36 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
     data = read_json(root / "metrics/data.json")
     slices = read_csv(root / "metrics/slices.csv")
     robustness = read_csv(root / "metrics/robustness.csv")
-    face_crop = ""
+    validation = description["validation"]
+    face_crop, import_faces, view = "", "", "view = picture"
     if settings.prepare.crop == "face":
-        no_face = data["flagged"].get("no_face", 0)
-        face_crop = fill("face_crop.md", metadata, kept=data["kept"], no_face=no_face)
+        refuse = metadata["no_face"] == "refuse"
+        face_crop = fill(
+            "face_crop.md",
+            metadata | {"no_face": data["flagged"].get("no_face", 0)},
+            kept=data["kept"],
+            no_face_advice="nothing" if refuse else "the whole picture",
+        )
+        import_faces = "import faces  # faces.py, beside this card\n"
+        view = f'view, found = faces.view(picture, "face", {metadata["crop_margin"]})'
+        view += (
+            '\nif not found:\n    raise SystemExit("no face")'
+            if refuse
+            else "  # or the whole, without a face"
+        )
     return fill(
         "model_card.md",
-        metadata,  # image_size, source, threshold, training_data, version
+        metadata,  # image_size, source, training_data, unsure_below, version
         face_crop=face_crop,
+        import_faces=import_faces,
+        view=view,
+        chance="" if description["better_than_chance"] else CHANCE,
+        accuracy=f"{test['accuracy']:.1%}",
+        n=f"{test['n']:,}",
+        low=f"{test['accuracy_ci_low']:.1%}",
+        high=f"{test['accuracy_ci_high']:.1%}",
+        unsure_fraction=f"{validation['unsure']:.0%}",
+        accuracy_when_sure="none" if validation["unsure"] == 1 else f"{validation['accuracy_when_sure']:.0%}",
         negative=CLASSES[0],
         positive=CLASSES[1],
         dataset=json.dumps(
@@ -57,7 +80,6 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
         training=", ".join(f"{name} {value}" for name, value in asdict(settings.train).items()),
         augmentation=", ".join(f"{name} {value}" for name, value in asdict(settings.augment).items()),
         epoch=description["epoch"],
-        about_threshold=f"{description['threshold']:.3f}",
         slope=f"{description['calibration']['slope']:.3f}",
         intercept=f"{description['calibration']['intercept']:.3f}",
         figures=table(figures(test)),

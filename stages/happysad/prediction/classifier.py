@@ -1,7 +1,6 @@
 """Exported models, run without TensorFlow: ONNX by onnxruntime, TFLite by LiteRT."""
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
@@ -24,17 +23,17 @@ class Classifier(NamedTuple):
     max_megapixels: float
     crop: str  # face or whole, and the margin of a face: what faces.view takes
     crop_margin: float
-    threshold: float
+    unsure_below: float  # probability of the label
+    no_face: str  # what to do with a picture in which no face is found: answer or refuse
+    better_than_chance: bool  # on the pictures that training chose by
     source: str  # what it was trained on, in words
 
 
 def load(path: Path) -> Classifier:
     """Load an .onnx or .tflite file that stages/export.py wrote.
 
-    Raises UserError if it is missing or not one of ours, or if its face detector is not the one in faces.py.
+    Raises UserError if it is not one of ours, or if its face detector is not the one in faces.py.
     """
-    if not path.is_file():
-        raise UserError(f"no model at {os.path.relpath(path)}: run `dvc repro`")
     try:
         score, metadata = load_tflite(path) if path.suffix == ".tflite" else load_onnx(path)
         if metadata["classes"] != ",".join(CLASSES):  # labels become folder names
@@ -45,7 +44,9 @@ def load(path: Path) -> Classifier:
             max_megapixels=float(metadata["max_megapixels"]),
             crop=metadata["crop"],
             crop_margin=float(metadata["crop_margin"]),
-            threshold=float(metadata["threshold"]),
+            unsure_below=float(metadata["unsure_below"]),
+            no_face=metadata["no_face"],
+            better_than_chance=metadata["better_than_chance"] == "true",
             source=metadata["source"],
         )
     except Exception as error:  # the runtimes' own exceptions have no other common base

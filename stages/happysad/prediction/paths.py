@@ -9,19 +9,21 @@ from pathlib import Path
 from happysad import CLASSES
 from happysad.common.folders import walk
 
+FOLDERS = (*CLASSES, "unsure", "no_face")  # of --copy-to
+
 
 def find(names: list[str], copies: Path | None = None) -> Iterator[str]:
     """Yield files as they are, folders as the files below them, patterns as what they match, and - as the names
-    on standard input.
+    on standard input, one a line or, as of find -print0, ended by null bytes.
 
-    If ``copies``, the folder of --copy-to, lies in one of the folders, its happy/ and sad/ are skipped.
+    If ``copies``, the folder of --copy-to, lies in one of the folders, its own FOLDERS are skipped.
     """
-    skip = {os.path.realpath(copies / name) for name in CLASSES} if copies else set()
+    skip = {os.path.realpath(copies / name) for name in FOLDERS} if copies else set()
     for name in names:
         if name == "-":
             # As bytes, since a file name need not be valid text.
-            lines = (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
-            yield from (os.fsdecode(line) for line in lines if line)
+            names = (part for line in sys.stdin.buffer for part in line.rstrip(b"\r\n").split(b"\0"))
+            yield from (os.fsdecode(name) for name in names if name)
             continue
         matches = [] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))
         for match in matches or [name]:

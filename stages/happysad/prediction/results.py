@@ -13,34 +13,45 @@ from happysad.common import faces, images
 from happysad.common.files import replacing_file
 from happysad.prediction.classifier import Classifier
 
-COLUMNS = ("path", "label", "score", "threshold", "faces", *faces.COLUMNS, "error")  # of --csv
+COLUMNS = ("path", "answer", "label", "probability", "score", "faces", *faces.COLUMNS, "error")  # of --csv
 FORMULA = tuple("=+-@\t\r\n")  # a spreadsheet takes a cell that starts with one of these for a formula
 CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "?")  # characters that could garble a terminal
 
 
-def classify(path: str, classifier: Classifier, threshold: float, every_face: bool) -> list[dict]:
+def classify(path: str, classifier: Classifier, every_face: bool) -> list[dict]:
     """The result of the picture's largest face, or of the whole picture if none is found or looked for.
 
-    With ``every_face``, the results of the other faces follow. A file that cannot be read gives an error.
+    Its answer is the label, or "unsure" where the label's probability is too low, or "no face" where the model refuses
+    such pictures. With ``every_face``, the results of the other faces follow. A file that cannot be read gives an error.
     """
     try:
         picture, _ = images.read(Path(path), classifier.max_megapixels)
     except images.Unusable as error:
         return [{"path": path, "error": f"{error.reason}: {error}"}]
     first, found = faces.view(picture, classifier.crop, classifier.crop_margin)
+    if not found and classifier.no_face == "refuse":
+        return [dict.fromkeys(COLUMNS[:5]) | {"path": path, "answer": "no face", "faces": 0}]
     others = found[1:] if every_face else []
     views = [first, *(faces.square(picture, face, classifier.crop_margin) for face in others)]
     results = []
     for i, view in enumerate(views):
         # One picture per call, so that its score does not depend on the files around it.
         score = classifier.score(images.squash(view, classifier.image_size))
-        result = {"path": path, "label": CLASSES[score >= threshold], "score": score, "threshold": threshold}
+        label, probability = CLASSES[score >= 0.5], max(score, 1 - score)
+        answer = label if probability >= classifier.unsure_below else "unsure"
+        values = (path, answer, label, probability, score)
+        result = dict(zip(COLUMNS, values, strict=False))
         if classifier.crop == "face":
             result["faces"] = len(found)
         if found:
             result |= zip(faces.COLUMNS, found[i], strict=True)
         results.append(result)
     return results
+
+
+def percent(probability: float) -> str:
+    """Never 100%, since no answer is certain."""
+    return f"{min(round(100 * probability), 99)}%"
 
 
 @contextmanager
@@ -52,13 +63,18 @@ def output(options: argparse.Namespace, echo: Callable) -> Iterator[Callable[[di
         if "error" in result:
             echo(f"{path}: {result['error']}", file=sys.stderr)
         elif not options.csv:
-            print(f"{result['label']:<5}  {result['score']:.2f}  {path}{about_face(result)}", flush=True)
+            certainty = "" if result["label"] is None else percent(result["probability"])
+            print("  ".join([f"{result['answer']:<7}", f"{certainty:>3}", path, *notes(result)]), flush=True)
 
-    def about_face(result: dict) -> str:
-        if result.get("faces") == 0:
-            return "  no face: whole picture judged"
-        box = (str(result[name]) for name in faces.COLUMNS[:4])
-        return f"  face at {','.join(box)}" if options.faces else ""
+    def notes(result: dict) -> Iterator[str]:
+        if result["answer"] == "unsure":
+            yield f"more likely {result['label']}"
+        if result.get("face_turned"):
+            yield f"turned by {result['face_turned']}"
+        if result.get("faces") == 0 and result["label"]:
+            yield "no face: whole picture judged"
+        if options.every_face and result.get("faces"):
+            yield f"face at {','.join(str(result[name]) for name in faces.COLUMNS[:4])}"
 
     def row(result: dict) -> dict:
         path = result["path"]
