@@ -16,7 +16,7 @@ from happysad.common.files import all_or_nothing, read_json, replacing, write_js
 from happysad.data.prepared import read_split
 from happysad.export import comparison, onnx_model, serving, tflite_model
 from happysad.export.model_card import model_card
-from happysad.training import cnn
+from happysad.training import cnn, quiet
 
 SAMPLE = 200  # pictures of train to calibrate int8 with, and of validation to compare scores of; about as many, or all
 
@@ -30,7 +30,7 @@ def main(root: Path) -> None:
     representative, pictures = (s.pictures[:: max(1, len(s.pictures) // SAMPLE)] for s in (train, validation))
     metadata = describe(description, settings, train.files)
     labels = "".join(f"{name}\n" for name in CLASSES)
-    with all_or_nothing(), replacing(root / "models/export") as out:
+    with all_or_nothing(), replacing(root / "models/export") as out, quiet():
         onnx_model.write(model, metadata, out)
         attached = {"labels.txt": labels, "metadata.json": json.dumps(metadata, indent=2) + "\n"}
         tflite_model.write(model, representative, attached, out)

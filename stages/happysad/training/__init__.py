@@ -2,15 +2,23 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-# TensorFlow 2.21 prints notes about drivers and oneDNN as it is imported, which no setting hides. They come from
-# C++, on file descriptor 2; an exception of the import is still seen, since it ends the block first.
-sys.stderr.flush()
-_stderr, _nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-os.dup2(_nowhere, 2)
-try:
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Discard what C++ prints on file descriptor 2: TensorFlow 2.21 has no setting for its notes. Exceptions still show."""
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
+
+
+with quiet():
     import tensorflow  # noqa: F401
-finally:
-    os.dup2(_stderr, 2)
-    os.close(_stderr)
-    os.close(_nowhere)
