@@ -24,8 +24,9 @@ def imported(file: Path) -> set[Path]:
             names |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    files = {LOCAL / (name.replace(".", "/") + ".py") for name in names}
-    files |= {LOCAL / name / "__init__.py" for name in names} | {LOCAL / "happysad/__init__.py"}
+    paths = [LOCAL / name.replace(".", "/") for name in names]
+    files = {path.with_suffix(".py") for path in paths} | {path / "__init__.py" for path in paths}
+    files |= {LOCAL / "happysad/__init__.py"}
     files = {f for f in files if f.exists() and f != file}
     return files.union(*(imported(f) for f in files if f.name != "__init__.py"))
 

@@ -11,9 +11,12 @@ from conftest import PROJECT, draw
 from PIL import Image
 from scipy.special import expit, logit
 
+from happysad import CLASSES
 from happysad.common.errors import UserError
 from happysad.common.params import Augment, Params, load
 from happysad.data.prepared import Split
+from happysad.drawing.render import render
+from happysad.drawing.sampling import sample_face
 from happysad.training import augmentation, calibration, cnn, fit
 
 PARAMS = load(PROJECT)
@@ -59,6 +62,26 @@ def test_the_best_epoch_is_kept_and_calibrated():
     assert np.allclose(mirrored, cnn.predict(model, PICTURES), atol=1e-6)
     # The history is of the CNN without the mirror image: near, and nearer than the other epochs.
     assert np.argmin(np.abs(np.array(losses) - float(loss))) == best
+
+
+def test_a_hundred_pictures_a_class_are_enough_to_learn_from():
+    def draw_split(seed: int, n: int) -> Split:
+        rng, labels = np.random.default_rng(seed), np.arange(n) % 2
+        how = {
+            "min_expression": 0.3,
+            "roughness": 0.3,
+            "tightness": 0.9,
+            "pose": 0.6,
+        }  # the default, without wrong labels
+        faces = [render(sample_face(CLASSES[y], rng, **how), 32) for y in labels]
+        return Split(np.stack([np.asarray(face) for face in faces]), labels, [])
+
+    params = load(PROJECT)
+    train, validation, test = draw_split(1, 200), draw_split(2, 60), draw_split(3, 300)
+    model, *_ = fit.fit(train, validation, params, PROJECT)
+    right = (cnn.predict(model, test.pictures) >= 0.5) == test.labels
+    print("RIGHT", right.mean())
+    assert right.mean() > 0.99
 
 
 def test_divergence_is_one_line():
