@@ -1,8 +1,8 @@
-"""Find pictures that are probably labelled wrong, from the out-of-fold scores of crossvalidate.
+"""Find labels that are worth a look, from the out-of-fold scores of crossvalidate.
 
-Writes metrics/label_errors.csv, the most likely errors first, and metrics/label_errors.jpg. Look at the
-pictures, delete the rows of those that are labelled correctly, and append path and label of the others to the
-corrections file that params.yaml names.
+Writes metrics/label_errors.csv, the most doubtful first and pictures without a face last, and metrics/label_errors.jpg.
+Look at the pictures, delete the rows of those that are labelled correctly, and append path and label of the others to
+the corrections file that params.yaml names.
 """
 
 from hashlib import md5
@@ -39,23 +39,32 @@ def main(root: Path) -> None:
     other = found["label"].map(dict(zip(CLASSES, CLASSES[::-1], strict=True)))
     table = found[["path", "label", "score"]].rename(columns={"label": "was"})
     table.insert(1, "label", other)
+    # A model of faces says little about a picture in which none was found (with crop: whole, none is looked for).
+    table["faces"] = manifest.set_index("path")["faces"].loc[table["path"]].to_numpy()
+    table = table.sort_values("faces", key=lambda number: number == 0, kind="stable")
     write_csv(root / "metrics/label_errors.csv", table)
 
     shown = table[:SHOWN]
     source = root / params.source
     pictures = [images.decode(source / path, 128, params.prepare.max_megapixels) for path in shown["path"]]
-    captions = [f"{row.path}\nlabel {row.was}, score {row.score:.2f}" for row in shown.itertuples()]
-    title = f"Likely label errors, the most likely first: {len(shown)} of {len(table)}"
+    captions = [
+        f"{row.path}\nlabel {row.was}, happy {row.score:.0%}{', no face' * (row.faces == 0)}"
+        for row in shown.itertuples()
+    ]
+    title = f"Labels worth a look, the most doubtful first: {len(shown)} of {len(table)}"
     page = sheet(pictures, captions, 10, title)
     # By the manifest's hash, report.py tells whether the sheet and the test figures are of the same data.
     comment = md5(manifest_file.read_bytes()).hexdigest()
     with replacing_file(root / "metrics/label_errors.jpg") as partial:
         page.save(partial, "JPEG", quality=85, comment=comment)
-    print(f"{len(table)} of {len(rows)} labels are likely wrong: see metrics/label_errors.jpg and .csv")
+    print(
+        f"{len(table)} of {len(rows)} labels are worth a look, {(table['faces'] == 0).sum()} of them, at the end, of "
+        f"pictures without a face: see metrics/label_errors.jpg and .csv"
+    )
 
 
 def suspects(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Indices of the likely label errors among ``labels`` (n,), the most likely first.
+    """Indices of the doubtful ones among ``labels`` (n,), the most doubtful first.
 
     Confident learning (Northcutt, Jiang and Chuang 2021): the probability of the other class is at least its
     mean over the pictures so labelled, and that of the given class is below its own such mean or the lower.

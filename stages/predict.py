@@ -31,7 +31,7 @@ examples:
   find data/generated -name '*9.jpg' | python stages/predict.py -   file names from standard input
   python stages/predict.py --csv predictions.csv data/generated     a table for a spreadsheet
   python stages/predict.py --copy-to sorted data/generated          copies in sorted/happy, sorted/sad and so on
-  python stages/predict.py --every-face 'data/generated/sad/*3.jpg' every face, with its box
+  python stages/predict.py --every-face data/generated/sad          every face, with its box
   python stages/predict.py --explain why.png data/generated/happy/IMG_0117.jpg
 
 The largest face decides; its answer comes with its probability. "unsure" stands where neither answer is twice as likely

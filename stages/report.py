@@ -24,7 +24,6 @@ MEANING = {
     "specificity": "fraction of the sad pictures that are predicted sad",
     "balanced_accuracy": "mean of recall and specificity; chance level is 0.5, whatever the class balance",
     "f1": "harmonic mean of precision and recall",
-    "accuracy_at_half": "accuracy at a threshold of 0.5 instead of the chosen one",
     "roc_auc": "probability that a happy picture scores higher than a sad one; chance level is 0.5",
     "average_precision": "area under the precision-recall curve; chance level is the fraction that is happy",
     "brier": "mean squared error of the score; lower is better, 0.25 is a constant score of 0.5",
@@ -34,32 +33,34 @@ MEANING = {
     "logistic_accuracy": "baseline: logistic regression on 16x16 grey pixels",
     "gain": "accuracy minus that of the stronger baseline",
 }
+SECTIONS = ("metrics", "slices", "mistakes", "training", "data", "origin")
 FIGURES = ("metrics/test.json", "metrics/slices.csv", "metrics/robustness.csv", "metrics/plots/test")
 
 
 def main(root: Path) -> None:
-    metrics, test_plots = root / "metrics", root / "metrics/plots/test"
+    metrics, plotted = root / "metrics", root / "metrics/plots"
     for path in ("dvc.lock", "models/model.json", *FIGURES):
         if not (root / path).exists():
             raise UserError(f"{root / path} is missing: run dvc repro")
     params = recorded_params(root)
     figures, description = read_json(metrics / "test.json"), read_json(root / "models/model.json")
-    lines = findings.findings(figures, read_csv(metrics / "slices.csv"), read_csv(metrics / "robustness.csv"))
+    slices, robustness = read_csv(metrics / "slices.csv"), read_csv(metrics / "robustness.csv")
+    lines = findings.findings(figures, slices, robustness) + certainty(description)
     learning_curves = plots.learning_curves(read_csv(metrics / "history.csv"), description["epoch"])
     page = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8")).substitute(
+        contents=" ".join(f'<a href="#{name}">{name.capitalize()}</a>' for name in SECTIONS),
         headline=escape(findings.headline(figures)),
         findings="".join(f"<li>{escape(line)}</li>" for line in lines),
         figures=figure_table(figures),
-        curves=images(test_plots, "roc.png", "precision_recall.png", "confusion.png", "reliability.png"),
-        slices=images(test_plots, "slices.png", "robustness.png"),
-        galleries=images(test_plots, "*_classified_as_*.jpg", "least_certain.jpg"),
+        curves=images(plotted, "roc.png", "precision_recall.png", "confusion.png", "reliability.png"),
+        slices=images(plotted, *["slices.png"] * (len(slices) > 1), "robustness.png"),
+        galleries=images(plotted, "*_classified_as_*.jpg", "least_certain.jpg"),
         label_errors=label_errors(metrics / "label_errors.jpg", root / "data/prepared/manifest.csv"),
         training=image(png(learning_curves), "png", "learning curves"),
         data=data_table(read_json(metrics / "data.json")),
-        sheets=images(metrics / "plots/data", "*"),
+        sheets=sheets(plotted / "data"),
         params=escape(yaml.safe_dump(params, sort_keys=False)),
         versions=escape(", ".join(f"{name} {version}" for name, version in description["versions"].items())),
-        threshold=f"{description['threshold']:.3f}",
         revision=escape(revision(root)),
     )
     with replacing_file(metrics / "report.html") as partial:
@@ -107,6 +108,20 @@ def revision(root: Path) -> str:
     return f"commit {commit}"
 
 
+def certainty(description: dict) -> list[str]:
+    """What models/model.json says of the model's own certainty, in sentences."""
+    validation = description["validation"]
+    lines = (
+        []
+        if description["better_than_chance"]
+        else ["On its validation pictures it was not better than chance."]
+    )
+    line = f"It was unsure of {validation['unsure']:.0%} of the validation pictures"
+    if validation["unsure"] < 1:
+        line += f"; on the others, {validation['accuracy_when_sure']:.0%} of its answers were right"
+    return [*lines, f"{line}."]
+
+
 def figure_table(figures: dict) -> str:
     rows = []
     for name, meaning in MEANING.items():
@@ -129,16 +144,25 @@ def data_table(data: dict) -> str:
 
 
 def label_errors(sheet: Path, manifest: Path) -> str:
-    """The sheet of likely label errors, if there is one of the data that the figures are of."""
+    """The sheet of labels worth a look, if there is one of the data that the figures are of."""
     if sheet.exists() and manifest.exists():
         with Image.open(sheet) as picture:
             if picture.info.get("comment") == md5(manifest.read_bytes()).hexdigest().encode():
-                return image(sheet.read_bytes(), "jpeg", "likely label errors")
+                return image(sheet.read_bytes(), "jpeg", "labels worth a look")
     return ""
 
 
+def sheets(folder: Path) -> str:
+    """The chart of the data, and its contact sheets folded up."""
+    folded = "".join(
+        f"<details><summary>{file.stem.replace('_', ' ')}</summary>{images(folder, file.name)}</details>"
+        for file in sorted(folder.glob("*.jpg"))
+    )
+    return images(folder, "*.png") + folded
+
+
 def images(folder: Path, *patterns: str) -> str:
-    files = [file for pattern in patterns for file in sorted(folder.glob(pattern))]
+    files = [file for pattern in patterns for file in sorted(folder.rglob(pattern))]
     return "".join(
         image(file.read_bytes(), file.suffix[1:].replace("jpg", "jpeg"), file.stem) for file in files
     )

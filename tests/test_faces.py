@@ -69,7 +69,7 @@ def test_several_faces_the_largest_first():
 def test_a_turned_face_is_found_where_it_is_and_cut_out_upright():
     found = {90: [], 180: [], 270: []}
     for seed in range(12):
-        upright, _, unit = drawn(seed)
+        upright = drawn(seed)[0]
         [face] = faces.find(upright)
         for angle, right in found.items():
             picture = upright.rotate(-angle, expand=True)

@@ -1,4 +1,4 @@
-"""Galleries: the most confident mistakes first, each beside its heat map."""
+"""Galleries: the most confident mistakes first, each beside its occlusion map."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ ROWS = pd.DataFrame(
 
 
 def test_the_most_confident_mistakes_come_first():
-    chosen = {name: rows.index.tolist() for name, _, rows in galleries.select(ROWS, 0.5)}
+    chosen = {name: rows.index.tolist() for name, _, rows in galleries.select(ROWS)}
     assert chosen == {
         "sad_classified_as_happy": [2, 1],
         "happy_classified_as_sad": [3],
@@ -25,16 +25,22 @@ def test_the_most_confident_mistakes_come_first():
     }
 
 
-def test_each_picture_is_explained_for_its_predicted_class(tmp_path):
+def test_each_picture_is_beside_the_map_of_its_own_score(tmp_path, monkeypatch):
     pictures = np.arange(6, dtype=np.uint8)[:, None, None, None].repeat(8, 1).repeat(8, 2).repeat(3, 3)
-    asked = []
+    asked, captions = [], []
+    sheet = galleries.sheet
+    monkeypatch.setattr(galleries, "sheet", lambda *args: captions.append(args[1]) or sheet(*args))
 
-    def explain(some: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        asked.append(list(zip(some[:, 0, 0, 0].tolist(), predicted.tolist(), strict=True)))
-        return np.zeros((len(some), 8, 8))
+    def scores(some: np.ndarray) -> np.ndarray:
+        asked.append(int(some[-1, 0, 0, 0]))
+        return np.linspace(0.5, 0.5 if asked[-1] == 2 else 0.9, len(some))
 
-    galleries.write(tmp_path, ROWS[ROWS["label"] == "sad"], pictures, 0.5, explain)
-    assert asked == [[(2, 1), (1, 1)], [(1, 1), (2, 1), (0, 0)]]
+    galleries.write(tmp_path, ROWS[ROWS["label"] == "sad"], pictures, scores)
+    assert asked == [2, 1, 1, 2, 0]
+    assert captions[0] == [
+        "2.png\nlabel sad, happy 90%; no single part mattered",
+        "1.png\nlabel sad, happy 70%",
+    ]
     pages = {file.stem: Image.open(file).size for file in tmp_path.iterdir()}
     assert set(pages) == {"sad_classified_as_happy", "happy_classified_as_sad", "least_certain"}
     assert pages["happy_classified_as_sad"][1] < pages["least_certain"][1]  # empty, but there

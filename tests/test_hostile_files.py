@@ -131,6 +131,8 @@ def work(item: str, folder: Path | None = None) -> str:
         if folder:
             (folder / "killed").touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    if item == "exit":
+        os._exit(3)
     if item == "bug":
         raise ValueError("a bug")
     return item
@@ -155,8 +157,9 @@ def test_what_exceeds_the_limit_is_given_up_and_nothing_else_is_lost():
 def test_a_worker_that_was_killed_is_replaced(tmp_path):
     items = [*map(str, range(50)), "killed once", *map(str, range(50))]
     assert list(map_items(partial(work, folder=tmp_path), items, "")) == items
-    with pytest.raises(OSError, match="SIGKILL"):
-        list(map_items(work, ["1", "killed", "2"], "", limit=LIMIT))
+    for item, cause in (("killed", "SIGKILL"), ("exit", "exit status 3")):
+        with pytest.raises(OSError, match=cause):
+            list(map_items(work, ["1", item, "2"], "", limit=LIMIT))
 
 
 def test_a_bug_in_a_worker_keeps_its_traceback():

@@ -30,25 +30,34 @@ def test_right_labels_are_left_alone():
 
 @pytest.fixture
 def project(tmp_path):
-    """Ten photos, and out-of-fold scores of which one contradicts its label."""
+    """Ten photos, and out-of-fold scores of which three contradict the label."""
     draw_folder(tmp_path / "photos/happy", range(5))
     draw_folder(tmp_path / "photos/sad", range(5, 10))
     root = make_project(tmp_path, source="photos")
     rows = pd.DataFrame({"label": ["happy"] * 5 + ["sad"] * 5, "split": ["train", "validation"] * 5})
     rows["path"] = [f"{label}/{i}.jpg" for i, label in enumerate(rows["label"])]
     rows["group"] = [f"{i}" for i in range(10)]
+    faces = {"happy/2.jpg": 1, "sad/9.jpg": 2}  # and none in the others
     test = pd.DataFrame([{"path": "sad/test.jpg", "label": "sad", "split": "test", "group": "test"}])
-    write_csv(root / "data/prepared/manifest.csv", pd.concat([test, rows]))
-    rows["score"] = [0.9, 0.8, 0.05, 0.9, 0.9, 0.1, 0.2, 0.1, 0.1, 0.2]
+    manifest = pd.concat([test, rows])
+    manifest["faces"] = manifest["path"].map(faces).fillna(0).astype(int)
+    write_csv(root / "data/prepared/manifest.csv", manifest)
+    rows["score"] = [0.02, 0.8, 0.05, 0.9, 0.9, 0.1, 0.2, 0.1, 0.1, 0.96]
     write_csv(root / "metrics/crossvalidation.csv", rows)
     return root
 
 
-def test_it_writes_corrections_and_a_sheet(project):
+def test_it_writes_corrections_and_a_sheet_pictures_without_a_face_last(project, capsys):
     label_errors.main(project)
+    assert (
+        "3 of 10 labels are worth a look, 1 of them, at the end, of pictures without"
+        in capsys.readouterr().out
+    )
     found = read_csv(project / "metrics/label_errors.csv")
     assert found.to_dict("records") == [
-        {"path": "happy/2.jpg", "label": "sad", "was": "happy", "score": 0.05}
+        {"path": "sad/9.jpg", "label": "happy", "was": "sad", "score": 0.96, "faces": 2},
+        {"path": "happy/2.jpg", "label": "sad", "was": "happy", "score": 0.05, "faces": 1},
+        {"path": "happy/0.jpg", "label": "sad", "was": "happy", "score": 0.02, "faces": 0},
     ]
     manifest = (project / "data/prepared/manifest.csv").read_bytes()
     with Image.open(project / "metrics/label_errors.jpg") as sheet:

@@ -23,6 +23,7 @@ from happysad.common.tables import read_csv
 from happysad.prediction.classifier import load
 
 PREDICT = PROJECT / "stages/predict.py"
+VALUES = ("path", "answer", "label", "probability", "score")
 BOX = ("face_left", "face_top", "face_right", "face_bottom")
 
 
@@ -30,7 +31,8 @@ BOX = ("face_left", "face_top", "face_right", "face_bottom")
 def folder(finished, tmp_path_factory) -> Path:
     """A face, several, a broken file, no face in a sub-folder, two hidden pictures, and the model: cropped and whole."""
     folder = tmp_path_factory.mktemp("pictures")
-    (folder / "model.onnx").symlink_to(finished / "models/export/model_batch.onnx")
+    shutil.copy(finished / "models/export/model_batch.onnx", folder / "model.onnx")
+    with_metadata(folder, folder / "model.onnx", better_than_chance="true")
     (folder / "faces/more").mkdir(parents=True)
     draw_faces(150, 100, (60, 10, 80)).save(folder / "faces/a.jpg")
     draw_faces(240, 120, (120, 10, 100), (10, 40, 70)).save(folder / "faces/b é.png")
@@ -62,17 +64,25 @@ def predictions(folder: Path, *arguments: str | Path, stdin: str = "") -> list[d
     return [json.loads(line) for line in predict(folder, "--json", *arguments, stdin=stdin)[1]]
 
 
+def line(found: dict, *notes: str) -> str:
+    """What is printed of a result, up to the notes that its answer does not imply."""
+    unsure = [f"more likely {found['label']}"] if found["answer"] == "unsure" else []
+    certainty = f"{found['probability']:.0%}"
+    return "  ".join([f"{found['answer']:<7}", f"{certainty:>3}", found["path"], *unsure, *notes])
+
+
 def test_one_picture(folder):
     status, out, err = predict(folder, "faces/a.jpg")
     [found] = predictions(folder, "faces/a.jpg")
     assert (status, err) == (0, [])
-    assert out == [f"{found['label']:<5}  {found['score']:.2f}  faces/a.jpg"]
+    assert out == [line(found)]
+    assert re.match(r"(happy  |sad    |unsure )  \d\d%  faces/a\.jpg", out[0])
 
 
 def test_a_broken_file_gets_one_line_and_the_others_are_classified(folder):
     status, out, err = predict(folder, "faces/a.jpg", "faces/broken.jpg", "absent.jpg", "faces/b é.png")
     assert status == 1
-    assert [line.split(maxsplit=2)[2] for line in out] == ["faces/a.jpg", "faces/b é.png"]
+    assert [re.search("faces/.*?(?=  |$)", line)[0] for line in out] == ["faces/a.jpg", "faces/b é.png"]
     assert [line.split(": ")[:2] for line in err] == [
         ["faces/broken.jpg", "unreadable"],
         ["absent.jpg", "unreadable"],
@@ -89,20 +99,75 @@ def test_folders_patterns_and_lists(folder):
     assert classified("faces/*.jpg", "faces/m*") == [paths[0], *paths[2:]]
     assert classified("faces/**") == paths
     assert classified("-", stdin="faces/more/c.webp\r\n\nfaces/b é.png\n") == [paths[3], paths[1]]
+    assert classified("-", stdin="faces/more/c.webp\0faces/b é.png\0") == [paths[3], paths[1]]  # find -print0
     assert classified("faces/.hidden.jpg") == ["faces/.hidden.jpg"]
 
 
 def test_json(folder):
     good, bad = predictions(folder, "faces/a.jpg", "faces/broken.jpg")
-    assert set(good) == {"path", "label", "score", "threshold", "faces", *BOX, "face_score"}
+    assert set(good) == {*VALUES, "faces", *BOX, "face_score", "face_turned"}
     assert set(bad) == {"path", "error"}
-    assert good["label"] == CLASSES[good["score"] >= good["threshold"]]
+    assert good["label"] == CLASSES[good["score"] >= 0.5]
+    assert good["probability"] == max(good["score"], 1 - good["score"])
+
+
+@pytest.mark.parametrize(
+    ("score", "answer", "shown"),
+    [
+        (0.97, "happy", "happy    97%  a.jpg"),
+        (0.9999, "happy", "happy    99%  a.jpg"),
+        (0.666667, "happy", "happy    67%  a.jpg"),
+        (0.6666, "unsure", "unsure   67%  a.jpg  more likely happy"),
+        (0.4, "unsure", "unsure   60%  a.jpg  more likely sad"),
+        (0.03, "sad", "sad      97%  a.jpg"),
+    ],
+)
+def test_an_answer_is_sure_from_two_to_one(folder, tmp_path, monkeypatch, capsys, score, answer, shown):
+    draw(1).save(tmp_path / "a.jpg")
+    monkeypatch.chdir(tmp_path)
+    classifier = load(folder / "whole.onnx")._replace(score=lambda picture: score)
+    monkeypatch.setattr(stage, "load", lambda path: classifier)
+    assert stage.main(["--model", str(folder / "whole.onnx"), "a.jpg"]) == 0
+    assert capsys.readouterr().out == f"{shown}\n"
+    assert stage.main(["--model", str(folder / "whole.onnx"), "--copy-to", "sorted", "a.jpg"]) == 0
+    assert [file.parent.name for file in Path("sorted").glob("*/*")] == [answer]
+    assert capsys.readouterr().err == f"1 pictures: 1 {answer} -> sorted\n"
+
+
+def test_no_face_no_answer(folder, tmp_path):
+    model = with_metadata(folder, tmp_path / "refuses.onnx", no_face="refuse")
+    status, out, err = predict(
+        folder, "faces/a.jpg", "faces/more/c.webp", "--model", model, "--copy-to", tmp_path / "sorted"
+    )
+    assert (status, out[1]) == (0, "no face       faces/more/c.webp")
+    assert (tmp_path / "sorted/no_face/c.webp").exists()
+    [found] = predictions(folder, "faces/more/c.webp", "--model", model)
+    assert found == dict.fromkeys(VALUES) | {"path": "faces/more/c.webp", "answer": "no face", "faces": 0}
+    status, out, err = predict(folder, "faces", "--model", model, "--csv", tmp_path / "a.csv")
+    assert (status, out) == (1, [])
+    assert re.fullmatch(rf"4 pictures: .*, 1 no face, 1 unreadable -> {tmp_path}/a.csv", err[1])
+    rows = read_csv(tmp_path / "a.csv").set_index("path").astype(str).loc["faces/more/c.webp"]
+    assert [rows[name] for name in VALUES[1:]] == ["no face", "", "", ""]
+    status, out, err = predict(
+        folder, "faces/more/c.webp", "--model", model, "--explain", tmp_path / "why.png"
+    )
+    assert (status, (tmp_path / "why.png").exists()) == (0, False)
+
+
+def test_a_turned_face_is_judged_upright(folder, tmp_path):
+    upright = draw_faces(200, 200, (50, 50, 100))
+    upright.rotate(-90).save(tmp_path / "turned.png")
+    upright.save(tmp_path / "upright.png")
+    [expected], [found] = (predictions(folder, tmp_path / name) for name in ("upright.png", "turned.png"))
+    assert (expected["face_turned"], found["face_turned"]) == (0, 90)
+    assert found["score"] == pytest.approx(expected["score"], abs=0.05)
+    assert predict(folder, tmp_path / "turned.png")[1] == [line(found, "turned by 90")]
 
 
 def test_the_largest_face_decides_and_the_others_are_told_on_request(folder):
     path = "faces/b é.png"
     [largest] = predictions(folder, path)
-    first, second = predictions(folder, "--faces", path)
+    first, second = predictions(folder, "--every-face", path)
     assert first == largest
     assert first["faces"] == second["faces"] == 2
     assert first["face_right"] - first["face_left"] > second["face_right"] - second["face_left"]
@@ -114,21 +179,19 @@ def test_the_largest_face_decides_and_the_others_are_told_on_request(folder):
         face = faces.Face(*(found[name] for name in BOX), found["face_score"])
         assert found["score"] == model.score(images.squash(faces.square(picture, face, 1.1), 32))
 
-    assert predict(folder, "--faces", path)[1] == [
-        f"{found['label']:<5}  {found['score']:.2f}  {path}  face at {','.join(str(found[x]) for x in BOX)}"
-        for found in (first, second)
+    assert predict(folder, "--every-face", path)[1] == [
+        line(found, f"face at {','.join(str(found[x]) for x in BOX)}") for found in (first, second)
     ]
 
 
 def test_a_picture_without_a_face_says_so(folder):
-    for option in ((), ("--faces",)):
+    for option in ((), ("--every-face",)):
         [found] = predictions(folder, "faces/more/c.webp", *option)
-        assert set(found) == {"path", "label", "score", "threshold", "faces"}
+        assert set(found) == {*VALUES, "faces"}
         assert found["faces"] == 0
-        [line] = predict(folder, "faces/more/c.webp", *option)[1]
-        assert line == (
-            f"{found['label']:<5}  {found['score']:.2f}  faces/more/c.webp  no face: whole picture judged"
-        )
+        assert predict(folder, "faces/more/c.webp", *option)[1] == [
+            line(found, "no face: whole picture judged")
+        ]
 
 
 def test_a_model_of_whole_pictures_looks_for_no_faces(folder, monkeypatch, capsys):
@@ -136,7 +199,7 @@ def test_a_model_of_whole_pictures_looks_for_no_faces(folder, monkeypatch, capsy
     monkeypatch.setattr(faces, "find", None)
     assert stage.main(["--model", str(model), "--json", str(folder / "faces/a.jpg")]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"path", "label", "score", "threshold"}
+    assert set(found) == set(VALUES)
     picture = images.decode(folder / "faces/a.jpg", 32, 64)
     assert found["score"] == load(model).score(picture)
 
@@ -157,12 +220,12 @@ def test_csv_has_what_json_has_and_is_there_whole_or_not_at_all(folder, tmp_path
     odd = folder / os.fsdecode(b"faces/caf\xe9, or\nnot.png")  # neither valid text nor a single line
     shutil.copy(folder / "faces/a.jpg", odd)
     try:
-        assert predict(folder, odd)[1][0].endswith(os.fsdecode(b"faces/caf\xe9, or?not.png"))
+        assert predict(folder, odd)[1][0].count(os.fsdecode(b"faces/caf\xe9, or?not.png"))
         status, out, err = predict(folder, "faces", "--csv", tmp_path / "new/a.csv")
         expected = predictions(folder, "faces")
     finally:
         odd.unlink()
-    assert (status, out, len(err)) == (1, [], 1)
+    assert (status, out, len(err)) == (1, [], 2)
     with open(tmp_path / "new/a.csv", newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
     assert rows == [{name: str(value) for name, value in row.items()} for row in expected]
@@ -188,24 +251,25 @@ def test_copies_never_overwrite_a_file_and_are_made_once(folder, tmp_path):
     shutil.copy(source / "b.jpg", source / "more/same.jpg")
     (source / "broken.jpg").write_bytes(b"")
     sorted_ = source / "sorted"  # below the source: copies are not copied in turn
-    (sorted_ / "happy").mkdir(parents=True)
-    (sorted_ / "happy/b.jpg").write_text("somebody else's")
+    (sorted_ / "unsure").mkdir(parents=True)
+    (sorted_ / "unsure/b.jpg").write_text("somebody else's")
+    unsure, sure = (with_metadata(folder, tmp_path / f"{x}.onnx", unsure_below=x) for x in ("1.1", "0"))
 
     def tree() -> dict[str, bytes]:
         return {str(f.relative_to(sorted_)): f.read_bytes() for f in sorted_.rglob("*") if f.is_file()}
 
     for _ in range(2):
-        status, out, _ = predict(folder, source, "--copy-to", sorted_, "--threshold", "0")
+        status, out, _ = predict(folder, source, "--copy-to", sorted_, "--model", unsure)
         assert (status, len(out)) == (1, 4)
         assert tree() == {
-            "happy/a.jpg": (source / "a.jpg").read_bytes(),
-            "happy/a-2.jpg": (source / "more/a.jpg").read_bytes(),
-            "happy/b.jpg": b"somebody else's",
-            "happy/b-2.jpg": (source / "b.jpg").read_bytes(),
-            "happy/same.jpg": (source / "b.jpg").read_bytes(),
+            "unsure/a.jpg": (source / "a.jpg").read_bytes(),
+            "unsure/a-2.jpg": (source / "more/a.jpg").read_bytes(),
+            "unsure/b.jpg": b"somebody else's",
+            "unsure/b-2.jpg": (source / "b.jpg").read_bytes(),
+            "unsure/same.jpg": (source / "b.jpg").read_bytes(),
         }
-    predict(folder, source, "--copy-to", sorted_, "--threshold", "1")
-    assert {name.split("/")[0] for name in tree()} == {"happy", "sad"}
+    predict(folder, source, "--copy-to", sorted_, "--model", sure)
+    assert {name.split("/")[0] for name in tree()} - {"happy", "sad"} == {"unsure"} < set(os.listdir(sorted_))
 
 
 def test_explain_draws_and_leaves_the_picture_alone(folder, tmp_path):
@@ -243,13 +307,6 @@ def test_the_size_limit_is_the_models(folder, tmp_path):
     assert found["error"] == "too_large: 150 x 100 pixels are more than 0.003 megapixels"
 
 
-def test_threshold(folder):
-    assert [predictions(folder, "faces/a.jpg", "--threshold", x)[0]["label"] for x in "01"] == [
-        "happy",
-        "sad",
-    ]
-
-
 def test_every_exported_file_gives_the_same_scores(folder, finished):
     expected = [found.get("score") for found in predictions(folder, "faces")]
     for name, tolerance in {"model.onnx": 1e-6, "model.tflite": 1e-5, "model_int8.tflite": 0.05}.items():
@@ -261,14 +318,13 @@ def test_every_exported_file_gives_the_same_scores(folder, finished):
     ("arguments", "message"),
     [
         ([], "required: FILE"),
-        (["--threshold", "2", "faces/a.jpg"], "--threshold must lie between 0 and 1"),
         (["--csv", "faces/a.jpg", "faces/more/c.webp"], "--csv must name a .csv file, not faces/a.jpg"),
         (["--explain", "faces/a.jpg", "faces/more/c.webp"], "--explain must name a .png file"),
         (["--explain", "why.png", "faces"], "--explain takes one picture"),
-        (["--model", "absent.onnx", "faces/a.jpg"], "no model at absent.onnx: run `dvc repro`"),
+        (["--model", "absent.onnx", "faces/a.jpg"], "no model called absent.onnx: --model takes "),
         (["--model", "faces/broken.jpg", "faces/a.jpg"], "faces/broken.jpg is not a model"),
         (["empty"], "no files in empty"),
-        (["--model", "whole.onnx", "--faces", "faces/a.jpg"], "whole.onnx judges whole pictures"),
+        (["--model", "whole.onnx", "--every-face", "faces/a.jpg"], "whole.onnx judges whole pictures"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_status_2(folder, arguments, message):
@@ -286,26 +342,33 @@ def test_without_a_model_of_your_own_it_names_the_one_for_faces(tmp_path, monkey
     )
 
 
-def test_a_model_of_drawn_faces_says_so(folder, finished, monkeypatch, capsys):
-    monkeypatch.setattr(stage, "MODELS", finished / "models")
+@pytest.mark.parametrize(
+    ("better", "note"),
+    [
+        ("true", "trained on drawn faces; on photographs, --model faces"),
+        ("false", "not better than chance: train on"),
+    ],
+)
+def test_a_model_of_drawn_faces_or_no_use_says_so(folder, tmp_path, monkeypatch, capsys, better, note):
+    (tmp_path / "export").mkdir()
+    with_metadata(folder, tmp_path / "export/model.onnx", better_than_chance=better)
+    monkeypatch.setattr(stage, "MODELS", tmp_path)
     picture = str(folder / "faces/a.jpg")
     assert stage.main(["--json", picture]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["path"] == picture
-    assert (
-        err
-        == "note: this model was trained on drawn faces; on photographs, --model faces is right more often\n"
-    )
-    assert stage.main(["--model", str(finished / "models/export/model.onnx"), picture]) == 0
-    assert capsys.readouterr().err == ""  # whoever names a file knows it
+    assert re.fullmatch(rf"note: .*{note}.*\n", err)
+    assert stage.main(["--model", str(tmp_path / "export/model.onnx"), picture]) == 0
+    assert (capsys.readouterr().err == "") == (
+        better == "true"
+    )  # whoever names a file knows what it was trained on
 
 
 def test_the_model_of_real_faces_needs_no_training(folder, capsys):
     picture = str(folder / "faces/a.jpg")
     assert stage.main(["--model", "faces", "--json", picture]) == 0
     out, err = capsys.readouterr()
-    expected = load(PROJECT / "models/faces/model.onnx").threshold
-    assert (json.loads(out)["threshold"], err) == (expected, "")
+    assert (json.loads(out)["path"], err) == (picture, "")
 
 
 def test_a_score_does_not_depend_on_the_files_around_it(folder):

@@ -136,7 +136,8 @@ def _alone(work: Callable, item: Any, limit: Limit | None) -> Any:
         result = receiver.recv()
     except EOFError:
         process.join()
-        cause = signal.Signals(-process.exitcode).name
+        code = process.exitcode
+        cause = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         if limit and cause == "SIGPROF":
             return GivenUp(f"took more than {limit.seconds:g} s")
         if limit and cause in ("SIGSEGV", "SIGBUS", "SIGABRT"):

@@ -48,7 +48,7 @@ def write(
         for label in CLASSES:
             kept = [p for p in pictures if (p.split, p.label) == (split, label)]
             some = sorted(kept, key=lambda p: p.id)[:MOST]  # ids are hashes, so this is a random sample
-            title = f"{split}, {label}, as the model sees them: {len(some)} of {len(kept)}"
+            title = f"{split}, {label}, as cut for the model: {len(some)} of {len(kept)}"
             tiles = [np.asarray(Image.open(prepared / p.file)) for p in some]
             page(f"{split}_{label}", title, tiles, [f"{p.path}\n{p.flags}" for p in some], 8)
 
@@ -71,7 +71,7 @@ def write(
     captions = [f"group {p.group[:6]} of {sizes[p.group]}\n{p.path}" for p in shown]
     page("largest_groups", "the largest groups of near-duplicates", [raw(p) for p in shown], captions, 4)
 
-    elsewhere = ("", "unreadable", "too_large", "exact_duplicate", "near_duplicate")
+    elsewhere = ("", "blank", "unreadable", "too_large", "exact_duplicate", "near_duplicate")
     rejected = [p for p in pictures if p.reason not in elsewhere]
     shown = sorted(rejected, key=lambda p: (p.reason, p.group, p.path))[:MOST]
     captions = [f"{p.reason}\n{p.path}\n{p.detail}" for p in shown]
@@ -82,22 +82,25 @@ def write(
 
 
 def chart(pictures: list[Picture]) -> Figure:
-    """The number of kept pictures by split and class, and the sizes of their raw files."""
-    figure = Figure((10, 4), layout="constrained")
-    bars, sizes = figure.subplots(1, 2)
+    """The number of kept pictures by split and class, and the sizes of their raw files where these differ."""
     kept = [p for p in pictures if p.status == "kept"]
+    panels = 1 + (len({min(p.width, p.height) for p in kept}) > 1)
+    figure = Figure((5 * panels, 4), layout="constrained")
+    bars, *sizes = figure.subplots(1, panels, squeeze=False)[0]
     counts = Counter((p.split, p.label) for p in kept)
     for label, offset, colour in zip(CLASSES, (-0.2, 0.2), (BLUE, ORANGE), strict=True):
         heights = [counts[split, label] for split in SPLITS]
         drawn = bars.bar(np.arange(len(SPLITS)) + offset, heights, 0.38, color=colour, label=label)
         bars.bar_label(drawn)
-        sides = [min(p.width, p.height) for p in kept if p.label == label]
-        edges = [8 * 2 ** (k / 3) for k in range(31)]  # np.geomspace misses 64 by a last bit
-        sizes.hist(np.clip(sides, 8, 8191), edges, histtype="step", color=colour, label=label)
+        for axes in sizes:
+            sides = [min(p.width, p.height) for p in kept if p.label == label]
+            edges = [8 * 2 ** (k / 3) for k in range(31)]  # np.geomspace misses 64 by a last bit
+            axes.hist(np.clip(sides, 8, 8191), edges, histtype="step", color=colour, label=label)
     bars.set(title="Kept pictures", xticks=range(len(SPLITS)), xticklabels=SPLITS, ylabel="pictures")
-    sizes.set(title="Their original size", xscale="log", xlabel="short side, pixels", ylabel="pictures")
-    sizes.set_xticks([16, 64, 256, 1024, 4096], ["16", "64", "256", "1024", "4096"])
-    for axes in (bars, sizes):
+    for axes in sizes:
+        axes.set(title="Their original size", xscale="log", xlabel="short side, pixels", ylabel="pictures")
+        axes.set_xticks([16, 64, 256, 1024, 4096], ["16", "64", "256", "1024", "4096"])
+    for axes in (bars, *sizes):
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
     return figure
