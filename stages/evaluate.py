@@ -8,6 +8,7 @@ import pandas as pd
 
 from happysad import CLASSES
 from happysad.common import metrics
+from happysad.common.caveats import caveats
 from happysad.common.cli import run
 from happysad.common.files import all_or_nothing, read_json, replacing, write_json
 from happysad.common.tables import read_csv, write_csv
@@ -50,8 +51,8 @@ def main(root: Path) -> None:
             plots.save(plots.learning_curves(history, description["epoch"]), folder / "learning_curves.png")
         with replacing(out / "plots/galleries") as folder:
             galleries.write(folder, rows, pictures, partial(predict, model))
-    caveats = findings.caveats(read_json(out / "data.json"), description)
-    print(findings.summary(figures, ends, by_slice, by_corruption, caveats))
+    limits = caveats(read_json(out / "data.json"), description)
+    print(findings.summary(figures, ends, by_slice, by_corruption, limits))
 
 
 def load_test(root: Path) -> tuple[pd.DataFrame, np.ndarray]:

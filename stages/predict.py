@@ -12,6 +12,7 @@ from pathlib import Path
 
 from happysad import CLASSES, DRAWN
 from happysad.common import images
+from happysad.common.caveats import NO_SKILL
 from happysad.common.errors import UserError
 from happysad.common.files import copy_into, replacing_file
 from happysad.prediction.classifier import Classifier, load
@@ -131,9 +132,10 @@ def choose(name: str) -> Classifier:
     """The model in the folder models/``name`` or the file ``name``. Raises UserError if there is none."""
     path = MODELS / name / "model.onnx"
     if name == "export" and not path.exists():
-        raise UserError(
-            "you have not trained a model yet: run `dvc repro`, or try --model faces, which knows real faces"
+        what = (
+            "the last run failed" if (MODELS / "model.keras").exists() else "you have not trained a model yet"
         )
+        raise UserError(f"{what}: run `dvc repro`, or try --model faces, which knows real faces")
     if not path.exists() and not Path(name).is_file():
         models = ", ".join(sorted(path.parent.name for path in MODELS.glob("*/model.onnx")))
         raise UserError(
@@ -141,10 +143,7 @@ def choose(name: str) -> Classifier:
         )
     classifier = load(path if path.exists() else Path(name))
     if not classifier.better_than_chance:
-        note = (
-            "on its validation pictures this model was not better than chance: train on more pictures, or start "
-            "from models/faces: experiments/photos"
-        )
+        note = NO_SKILL
     elif name == "export" and classifier.source == DRAWN:
         note = "this model was trained on drawn faces; on photographs, --model faces is right more often"
     else:

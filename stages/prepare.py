@@ -212,6 +212,7 @@ def count(
             for split in SPLITS
         },
         "groups": len(groups),
+        "scenes_divided": False,
         "largest_group": max(len(members) for members in groups),
         "pairs_cut": sum(a.group != b.group for a, b, _ in pairs),  # see duplicates.group
         "copies_between_source_splits": copies_between_splits(groups),

@@ -1,7 +1,6 @@
 """Gather metrics/ into metrics/report.html: one page that needs no network and no other file."""
 
 import base64
-import io
 import subprocess
 from hashlib import md5
 from html import escape
@@ -11,11 +10,12 @@ from string import Template
 import yaml
 from PIL import Image
 
+from happysad.common.caveats import caveats
 from happysad.common.cli import run
 from happysad.common.errors import UserError
 from happysad.common.files import read_json, replacing_file
 from happysad.common.tables import read_csv
-from happysad.evaluation import findings, plots
+from happysad.evaluation import findings
 
 MEANING = {
     "accuracy": "fraction of pictures classified correctly",
@@ -26,38 +26,42 @@ MEANING = {
     "f1": "harmonic mean of precision and recall",
     "roc_auc": "probability that a happy picture scores higher than a sad one; chance level is 0.5",
     "average_precision": "area under the precision-recall curve; chance level is the fraction that is happy",
-    "brier": "mean squared error of the score; lower is better, 0.25 is a constant score of 0.5",
-    "ece": "expected calibration error; lower is better, sampling noise alone gives more than 0",
-    "log_loss": "binary cross-entropy of the score; lower is better, 0.69 is a constant score of 0.5",
-    "majority_accuracy": "baseline: always predicting the majority class of train",
-    "logistic_accuracy": "baseline: logistic regression on 16x16 grey pixels",
-    "gain": "accuracy minus that of the stronger baseline",
+    "log_loss": "crossentropy, both classes weighing the same; lower is better, 0.69 is a constant score of 0.5",
+    "gain": "balanced accuracy minus that of the stronger baseline",
 }
 SECTIONS = ("metrics", "slices", "mistakes", "training", "data", "origin")
-FIGURES = ("metrics/test.json", "metrics/slices.csv", "metrics/robustness.csv", "metrics/plots/test")
+FIGURES = (
+    "test.json",
+    "test_intervals.json",
+    "slices.csv",
+    "robustness.csv",
+    "plots/charts",
+    "plots/galleries",
+)
 
 
 def main(root: Path) -> None:
     metrics, plotted = root / "metrics", root / "metrics/plots"
-    for path in ("dvc.lock", "models/model.json", *FIGURES):
+    for path in ("dvc.lock", "models/model.json", *(f"metrics/{name}" for name in FIGURES)):
         if not (root / path).exists():
             raise UserError(f"{root / path} is missing: run dvc repro")
     params = recorded_params(root)
-    figures, description = read_json(metrics / "test.json"), read_json(root / "models/model.json")
+    figures, intervals = read_json(metrics / "test.json"), read_json(metrics / "test_intervals.json")
+    data, description = read_json(metrics / "data.json"), read_json(root / "models/model.json")
     slices, robustness = read_csv(metrics / "slices.csv"), read_csv(metrics / "robustness.csv")
-    lines = findings.findings(figures, slices, robustness) + certainty(description)
-    learning_curves = plots.learning_curves(read_csv(metrics / "history.csv"), description["epoch"])
+    lines = findings.findings(figures, intervals, slices, robustness)
+    lines += [certainty(description["validation"]), *caveats(data, description)]
     page = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8")).substitute(
         contents=" ".join(f'<a href="#{name}">{name.capitalize()}</a>' for name in SECTIONS),
-        headline=escape(findings.headline(figures)),
+        headline=escape(findings.headline(figures, intervals)),
         findings="".join(f"<li>{escape(line)}</li>" for line in lines),
-        figures=figure_table(figures),
+        figures=figure_table(figures, intervals),
         curves=images(plotted, "roc.png", "precision_recall.png", "confusion.png", "reliability.png"),
         slices=images(plotted, *["slices.png"] * (len(slices) > 1), "robustness.png"),
         galleries=images(plotted, "*_classified_as_*.jpg", "least_certain.jpg"),
         label_errors=label_errors(metrics / "label_errors.jpg", root / "data/prepared/manifest.csv"),
-        training=image(png(learning_curves), "png", "learning curves"),
-        data=data_table(read_json(metrics / "data.json")),
+        training=images(plotted, "learning_curves.png"),
+        data=data_table(data),
         sheets=sheets(plotted / "data"),
         params=escape(yaml.safe_dump(params, sort_keys=False)),
         versions=escape(", ".join(f"{name} {version}" for name, version in description["versions"].items())),
@@ -108,25 +112,18 @@ def revision(root: Path) -> str:
     return f"commit {commit}"
 
 
-def certainty(description: dict) -> list[str]:
-    """What models/model.json says of the model's own certainty, in sentences."""
-    validation = description["validation"]
-    lines = (
-        []
-        if description["better_than_chance"]
-        else ["On its validation pictures it was not better than chance."]
-    )
+def certainty(validation: dict) -> str:
+    """How often the model was unsure on the validation pictures, and right where it was not."""
     line = f"It was unsure of {validation['unsure']:.0%} of the validation pictures"
     if validation["unsure"] < 1:
         line += f"; on the others, {validation['accuracy_when_sure']:.0%} of its answers were right"
-    return [*lines, f"{line}."]
+    return f"{line}."
 
 
-def figure_table(figures: dict) -> str:
+def figure_table(figures: dict[str, float], intervals: dict) -> str:
     rows = []
     for name, meaning in MEANING.items():
-        low, high = figures[f"{name}_ci_low"], figures[f"{name}_ci_high"]
-        cells = f"<td>{figures[name]:.3f}<td>{low:.3f} to {high:.3f}<td>{meaning}"
+        cells = f"<td>{figures[name]:.3f}<td>{intervals[name]['low']:.3f} to {intervals[name]['high']:.3f}<td>{meaning}"
         rows.append(f"<tr><th>{name.replace('_', ' ')}{cells}")
     return "".join(rows)
 
@@ -171,12 +168,6 @@ def images(folder: Path, *patterns: str) -> str:
 def image(content: bytes, kind: str, name: str) -> str:
     encoded = base64.b64encode(content).decode()
     return f'<img alt="{name.replace("_", " ")}" src="data:image/{kind};base64,{encoded}">'
-
-
-def png(figure: plots.Figure) -> bytes:
-    file = io.BytesIO()
-    plots.save(figure, file)
-    return file.getvalue()
 
 
 if __name__ == "__main__":

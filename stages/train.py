@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
 
-from happysad import CLASSES, NO_SKILL
+from happysad import CLASSES
 from happysad.common import metrics
+from happysad.common.caveats import NO_SKILL
 from happysad.common.cli import run
 from happysad.common.files import all_or_nothing, write_json
 from happysad.common.params import load
@@ -69,7 +70,7 @@ def main(root: Path) -> None:
         f"accuracy {figures['accuracy']:.1%}, ROC AUC {figures['roc_auc']:.3f} on {len(labels)} validation pictures"
     )
     if not skill:
-        print(f"The model is {NO_SKILL}")
+        print(NO_SKILL)
 
 
 if __name__ == "__main__":

@@ -22,18 +22,16 @@ def test_model_card_holds_the_measured_figures(finished):
     test, data = read_json(finished / "metrics/test.json"), read_json(finished / "metrics/data.json")
     settings = yaml.safe_load((finished / "params.yaml").read_text())["prepare"]
     assert "$" not in card
+    intervals = read_json(finished / "metrics/test_intervals.json")
     for name, value in test.items():
-        if f"{name}_ci_low" in test:
-            low, high = test[f"{name}_ci_low"], test[f"{name}_ci_high"]
-            assert f"| {name} | {value:.3f} | {low:.3f} to {high:.3f} |" in card
-        elif "_ci_" not in name:
-            assert f"| {name} | {value if name == 'n' else format(value, '.3f')} |" in card
+        low, high = intervals[name].values()
+        assert f"| {name} | {value:.3f} | {low:.3f} to {high:.3f} |" in card
     assert "Source: faces drawn by the project itself" in card
     assert f"| test | {data['test']['sad']} | {data['test']['happy']} |" in card
     assert f"{data['rejected']['unreadable']} unreadable" in card
     assert f"In {data['flagged'].get('no_face', 0)} of the {data['kept']} pictures" in card
     assert f"its side {settings['crop_margin']} times" in card
-    for file, columns in (("slices", ("slice", "value", "n")), ("robustness", ("corruption", "setting"))):
+    for file, columns in (("slices", ("slice", "value", "n")), ("robustness", ("corruption", "setting", "n"))):
         for row in read_csv(finished / f"metrics/{file}.csv").to_dict("records"):
             start = " | ".join(str(row[column]) for column in columns)
             assert f"| {start} | {row['accuracy']:.3f} | {row['accuracy_ci_low']:.3f} to " in card

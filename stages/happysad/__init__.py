@@ -8,11 +8,5 @@ CLASSES = ("sad", "happy")
 
 DRAWN = "faces drawn by the project itself, no photographs"  # source of a model of the built-in data set
 
-# What train, evaluate, card, report and predict say of a model whose validation ROC AUC may as well be 0.5.
-NO_SKILL = (
-    "not better than chance on the validation pictures: add pictures, or start from the model of real faces "
-    "(experiments/photos)"
-)
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides notes about absent GPUs; errors come as exceptions
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # off on most AMD processors, where it halves the cost of a step

@@ -29,19 +29,6 @@ def headline(figures: dict[str, float], intervals: dict) -> str:
     )
 
 
-def caveats(data: dict, model: dict) -> list[str]:
-    """What limits all figures, from metrics/data.json and models/model.json; most often nothing."""
-    lines = []
-    if data["scenes_divided"]:
-        lines.append("Test pictures show scenes that training has seen: expect less on other people.")
-    if not model["better_than_chance"]:
-        lines.append(
-            "On the validation split the model was no better than chance: add pictures or, for photos of faces, "
-            "start from a model that knows them: dvc exp run $(cat experiments/photos)"
-        )
-    return lines
-
-
 def findings(
     figures: dict[str, float], intervals: dict, slices: pd.DataFrame, robustness: pd.DataFrame
 ) -> list[str]:

@@ -1,7 +1,7 @@
 """The model card: model_card.md, and for a model of faces face_crop.md, filled in with what was measured."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -12,11 +12,11 @@ import pandas as pd
 
 from happysad import CLASSES
 from happysad.common import params
+from happysad.common.caveats import caveats
 from happysad.common.files import read_json
 from happysad.common.tables import read_csv
 
 PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
-CHANCE = "**On its validation pictures it was not better than chance: do not rely on it.**"
 FRONT_MATTER = ("accuracy", "precision", "recall", "f1", "roc_auc")  # Hugging Face uses the same names
 
 
@@ -28,6 +28,7 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
     settings = params.load(root)
     description = read_json(root / "models/model.json")
     test = read_json(root / "metrics/test.json")
+    intervals = read_json(root / "metrics/test_intervals.json")
     data = read_json(root / "metrics/data.json")
     slices = read_csv(root / "metrics/slices.csv")
     robustness = read_csv(root / "metrics/robustness.csv")
@@ -54,11 +55,11 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
         face_crop=face_crop,
         import_faces=import_faces,
         view=view,
-        chance="" if description["better_than_chance"] else CHANCE,
+        caveats="".join(f"\n**{caveat}**\n" for caveat in caveats(data, description)),
         accuracy=f"{test['accuracy']:.1%}",
-        n=f"{test['n']:,}",
-        low=f"{test['accuracy_ci_low']:.1%}",
-        high=f"{test['accuracy_ci_high']:.1%}",
+        n=f"{intervals['n']:,}",
+        low=f"{intervals['accuracy']['low']:.1%}",
+        high=f"{intervals['accuracy']['high']:.1%}",
         unsure_fraction=f"{validation['unsure']:.0%}",
         accuracy_when_sure="none" if validation["unsure"] == 1 else f"{validation['accuracy_when_sure']:.0%}",
         negative=CLASSES[0],
@@ -75,21 +76,33 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
         splits=table(
             (name, *(data[name][label] for label in CLASSES)) for name in ("train", "validation", "test")
         ),
-        layers=", ".join(type(operation).__name__ for operation in model.operations[1:]),
+        layers=", ".join(
+            type(operation).__name__ for operation in model.get_layer("features").operations[1:]
+        ),
         weights=f"{model.count_params():,}",
         training=", ".join(f"{name} {value}" for name, value in asdict(settings.train).items()),
         augmentation=", ".join(f"{name} {value}" for name, value in asdict(settings.augment).items()),
         epoch=description["epoch"],
         slope=f"{description['calibration']['slope']:.3f}",
         intercept=f"{description['calibration']['intercept']:.3f}",
-        figures=table(figures(test)),
+        figures=table(
+            (name, value, f"{intervals[name]['low']:.3f} to {intervals[name]['high']:.3f}")
+            for name, value in test.items()
+        ),
+        majority=f"{intervals['majority']['accuracy']:.3f}",
+        logistic=f"{intervals['logistic']['accuracy']:.3f}",
         slices=table(columns(slices, "slice", "value", "n", "accuracy", "interval", "worse")),
         robustness=table(
-            columns(robustness, "corruption", "setting", "accuracy", "interval", "label_changes")
+            columns(robustness, "corruption", "setting", "n", "accuracy", "interval", "label_changes")
         ),
         pictures=metrics["pictures"],
         files=table(
-            (name, file["bytes"], f"{file['largest_difference']:.1g}", file["label_changes"])
+            (
+                name,
+                file["bytes"] if file["matches"] else "left out: it does not match",
+                f"{file['largest_difference']:.1g}",
+                file["label_changes"],
+            )
             for name, file in metrics["files"].items()
         ),
         versions=", ".join(f"{package} {version(package)}" for package in PACKAGES),
@@ -100,15 +113,6 @@ def fill(name: str, metadata: dict[str, str], **values: object) -> str:
     """The template ``name``, beside this file, with all its placeholders filled in."""
     text = Path(__file__).with_name(name).read_text(encoding="utf-8")
     return Template(text).substitute(metadata, **values)
-
-
-def figures(test: dict) -> Iterator[tuple]:
-    """Name, value and interval of each metric in test.json."""
-    for name, value in test.items():
-        if f"{name}_ci_low" in test:
-            yield name, value, f"{test[f'{name}_ci_low']:.3f} to {test[f'{name}_ci_high']:.3f}"
-        elif not name.endswith(("_ci_low", "_ci_high")):
-            yield name, value, ""
 
 
 def columns(metrics: pd.DataFrame, *names: str) -> Iterable[tuple]:
