@@ -65,14 +65,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--copy-to",
         type=Path,
         metavar="DIR",
-        help="copy each picture into DIR/happy, sad, unsure or no_face; never overwrites a file",
+        help="copy into DIR/happy, sad, unsure or no_face; never overwrites",
     )
-    add(
-        "--explain",
-        type=Path,
-        metavar="OUT",
-        help="draw, as a .png, which parts of one picture decided its label",
-    )
+    add("--explain", type=Path, metavar="OUT", help="draw, as a .png, which parts of one picture mattered")
     add("--every-face", action="store_true", help="judge every face of a picture, and print its box")
     add(
         "--model",

@@ -45,7 +45,12 @@ def main(root: Path) -> None:
     params = recorded_params(root)
     figures, description = read_json(metrics / "test.json"), read_json(root / "models/model.json")
     slices, robustness = read_csv(metrics / "slices.csv"), read_csv(metrics / "robustness.csv")
-    lines = findings.findings(figures, slices, robustness) + certainty(description)
+    lines = findings.findings(figures, slices, robustness)
+    unsure, right = (description["validation"][name] for name in ("unsure", "accuracy_when_sure"))
+    certain = "" if right is None else f"; on the others, {right:.0%} of its answers were right"
+    lines.append(f"It was unsure of {unsure:.0%} of the validation pictures{certain}.")
+    if not description["better_than_chance"]:
+        lines.append("On its validation pictures it was not better than chance.")
     learning_curves = plots.learning_curves(read_csv(metrics / "history.csv"), description["epoch"])
     page = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8")).substitute(
         contents=" ".join(f'<a href="#{name}">{name.capitalize()}</a>' for name in SECTIONS),
@@ -106,20 +111,6 @@ def revision(root: Path) -> str:
     if not commit or git("status", "--porcelain", "--", "dvc.lock"):
         return "not committed"
     return f"commit {commit}"
-
-
-def certainty(description: dict) -> list[str]:
-    """What models/model.json says of the model's own certainty, in sentences."""
-    validation = description["validation"]
-    lines = (
-        []
-        if description["better_than_chance"]
-        else ["On its validation pictures it was not better than chance."]
-    )
-    line = f"It was unsure of {validation['unsure']:.0%} of the validation pictures"
-    if validation["unsure"] < 1:
-        line += f"; on the others, {validation['accuracy_when_sure']:.0%} of its answers were right"
-    return [*lines, f"{line}."]
 
 
 def figure_table(figures: dict) -> str:

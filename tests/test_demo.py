@@ -275,17 +275,10 @@ def change(page: Page, **metadata: str) -> None:
 
 
 @in_chromium
-def test_a_single_model_leaves_no_choice(page, people):
-    change(page)
+def test_a_single_model_of_whole_pictures_leaves_no_choice_and_finds_no_faces(page, people):
+    change(page, crop="whole", no_face="answer")
     expect(page.locator("#models")).to_be_hidden()
     expect(page.locator("#examples")).to_be_hidden()
-    page.locator("[type=file]").set_input_files(people[3])
-    expect(page.locator("ol .face")).to_have_count(3)
-
-
-@in_chromium
-def test_a_model_of_whole_pictures_is_shown_them(page, people):
-    change(page, crop="whole", no_face="answer")
     page.locator("[type=file]").set_input_files(people[3])
     expect(page.locator("ol .prediction[data-answer]")).to_have_count(1)
     expect(page.locator("ol .face")).to_have_count(0)
