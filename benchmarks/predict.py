@@ -3,9 +3,7 @@
     python benchmarks/predict.py [--pictures 3000] [--model faces]
 
 Draws 24 faces as JPEGs of 350 x 350 pixels in a temporary folder, and names each as often as it takes. CPU is user +
-system time. One picture: the median of 15 processes, run in turn so that all see the same load on the machine; `imports`
-is a process that imports numpy, Pillow and onnxruntime and decodes the same picture. Many pictures: one process, minus the
-median for one picture. Needs a Unix system.
+system time. One picture: the median of 15 processes. Many pictures: one process, minus that median. Needs a Unix system.
 """
 
 import argparse
@@ -21,17 +19,9 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "stages"))
 
-IMPORTS = """\
-import sys, numpy, onnxruntime
-from PIL import Image
-Image.open(sys.argv[1]).convert("RGB").resize((96, 96), Image.Resampling.BILINEAR)
-"""
-
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pictures", type=int, default=3000)
     parser.add_argument("--model", default="faces")
     options = parser.parse_args()
@@ -43,14 +33,9 @@ def main() -> None:
         drawing.join()
         pictures = sorted(folder.glob("*.jpg"))
         predict = [sys.executable, PROJECT / "stages/predict.py", "--model", options.model]
-        commands = {"imports": [sys.executable, "-c", IMPORTS], "predict": predict}
-        costs = {name: [] for name in commands}
-        for _ in range(15):
-            for name, command in commands.items():
-                costs[name].append(cost([*command, pictures[0]]))
-        for name, rows in costs.items():
-            one_cpu, one_wall, memory = map(statistics.median, zip(*rows, strict=True))
-            print(f"one, {name}: {one_cpu:.3f} s CPU, {one_wall:.3f} s wall, {memory:.0f} MB")
+        rows = [cost([*predict, pictures[0]]) for _ in range(15)]
+        one_cpu, one_wall, memory = map(statistics.median, zip(*rows, strict=True))
+        print(f"one: {one_cpu:.3f} s CPU, {one_wall:.3f} s wall, {memory:.0f} MB")
         n = options.pictures
         cpu, wall, memory = cost([*predict, *(pictures * n)[:n]])
         milliseconds, rate = 1000 * (cpu - one_cpu) / n, n / (wall - one_wall)

@@ -73,9 +73,11 @@ function add(files) {
 /** Classify, one after another, the pictures that the chosen model has not judged. */
 async function work() {
   find("[role=status]").textContent = "Working …";
+  find("#table").disabled = true;
   let card;
   while ((card = cards.find((card) => card.model !== model))) await classify(card);
   summarise();
+  find("#table").disabled = false;
 }
 
 async function classify(card) {
@@ -139,7 +141,7 @@ function blank() {
 
 /** Show a prediction by the model that made it: another may be chosen by now. */
 function show({ model, score, faces, width, height }, place) {
-  const { answer, label, probability } = judge(model, score);
+  const { answer, label, probability } = judge({ model, score });
   const prediction = find(".prediction", place);
   prediction.style.setProperty("--score", score ?? 0.5);
   prediction.dataset.answer = answer;
@@ -157,11 +159,12 @@ function show({ model, score, faces, width, height }, place) {
 }
 
 /** What a score means: as `classify` in results.py. */
-function judge({ classes, unsure_below }, score) {
+function judge({ error, model, score }) {
+  if (error) return { answer: "could not be read" };
   if (score === null) return { answer: "no face", label: "", probability: "" };
-  const label = classes.split(",")[Number(score >= 0.5)];
+  const label = model.classes.split(",")[Number(score >= 0.5)];
   const probability = Math.max(score, 1 - score);
-  return { answer: probability < unsure_below ? "unsure" : label, label, probability };
+  return { answer: probability < model.unsure_below ? "unsure" : label, label, probability };
 }
 
 function percent(probability) {
@@ -172,7 +175,7 @@ function percent(probability) {
 function mark(model, faces, width, height, place) {
   const shown = Math.max(width, height);
   const boxes = faces.map(({ left, top, side, score }) => {
-    const { answer, probability } = judge(model, score);
+    const { answer, probability } = judge({ model, score });
     const [box, name] = ["div", "span"].map((element) => document.createElement(element));
     box.className = "face";
     box.dataset.answer = answer;
@@ -191,7 +194,7 @@ function write(element, text) {
 }
 
 function summarise() {
-  const answers = cards.map(({ result }) => (result.error ? "could not be read" : judge(result.model, result.score).answer));
+  const answers = cards.map(({ result }) => judge(result).answer);
   const counts = ["happy", "sad", "unsure", "no face", "could not be read"].map((answer) => {
     const count = answers.filter((given) => given === answer).length;
     return count && `${count} ${answer}`;
@@ -201,10 +204,10 @@ function summarise() {
 
 /** The results as a CSV file, with the columns of predict.py. */
 function table() {
-  const rows = cards.map(({ file, result: { error, model, score, faces } }) => {
-    const { answer, label, probability } = error ? {} : judge(model, score);
+  const rows = cards.map(({ file, result }) => {
+    const { answer, label, probability } = result.error ? {} : judge(result);
     const path = /^[=+\-@\t\r\n]/.test(file.name) ? `./${file.name}` : file.name; // which is no formula
-    return [path, answer, label, probability, score, faces?.length, error];
+    return [path, answer, label, probability, result.score, result.faces?.length, result.error];
   });
   const cell = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
   const header = ["path", "answer", "label", "probability", "score", "faces", "error"];

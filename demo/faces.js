@@ -92,21 +92,17 @@ function lying({ aside, below }) {
 }
 
 /** Pillow's BILINEAR, byte for byte: a triangle filter, wider where it shrinks, in fixed point, the width first. */
-export function resize({ data, width, height }, toWidth, toHeight) {
-  const narrow = new Uint8Array(toWidth * height * 3);
-  const columns = filters(width, toWidth);
-  for (let y = 0; y < height; y++) {
-    for (const [x, { first, weights }] of columns.entries()) {
-      blend(data, (y * width + first) * 3, 3, weights, narrow, (y * toWidth + x) * 3);
-    }
+export function resize(picture, width, height) {
+  return stretch(stretch(picture, width), height);
+}
+
+/** A picture with another width, its rows and columns swapped. */
+function stretch({ data, width, height }, toWidth) {
+  const swapped = new Uint8Array(toWidth * height * 3);
+  for (const [x, { first, weights }] of filters(width, toWidth).entries()) {
+    for (let y = 0; y < height; y++) blend(data, (y * width + first) * 3, weights, swapped, (x * height + y) * 3);
   }
-  const small = new Uint8Array(toWidth * toHeight * 3);
-  for (const [y, { first, weights }] of filters(height, toHeight).entries()) {
-    for (let x = 0; x < toWidth; x++) {
-      blend(narrow, (first * toWidth + x) * 3, toWidth * 3, weights, small, (y * toWidth + x) * 3);
-    }
-  }
-  return { data: small, width: toWidth, height: toHeight };
+  return { data: swapped, width: height, height: toWidth };
 }
 
 /** For each pixel of a row that is resized: the first pixel that it is made from, and the weights from there on. */
@@ -125,11 +121,11 @@ function filters(length, toLength) {
   });
 }
 
-/** Set one pixel to the weighted mean of pixels that are `step` bytes apart. */
-function blend(source, from, step, weights, target, to) {
+/** Set one pixel to the weighted mean of pixels side by side. */
+function blend(source, from, weights, target, to) {
   let red = 2 ** (PRECISION - 1); // a half, since the shift rounds down
   let [green, blue] = [red, red];
-  for (let i = 0; i < weights.length; i++, from += step) {
+  for (let i = 0; i < weights.length; i++, from += 3) {
     red += weights[i] * source[from];
     green += weights[i] * source[from + 1];
     blue += weights[i] * source[from + 2];

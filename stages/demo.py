@@ -51,7 +51,7 @@ def describe(root: Path, folder: str, name: str) -> dict[str, str]:
     """The metadata of models/``folder``/model.onnx, its folder, and its name on the page."""
     model = root / "models" / folder / "model.onnx"
     metadata = onnxruntime.InferenceSession(model).get_modelmeta().custom_metadata_map
-    if "source" not in metadata:
+    if "unsure_below" not in metadata:
         raise UserError(f"{model} was exported by an older version: run `dvc repro`")
     return metadata | {"folder": folder, "name": name}
 

@@ -7,7 +7,6 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 
 from happysad import CLASSES, DRAWN
@@ -67,14 +66,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--copy-to",
         type=Path,
         metavar="DIR",
-        help="copy each picture into DIR/happy, sad, unsure or no_face; never overwrites a file",
+        help="copy into DIR/happy, sad, unsure or no_face; never overwrites",
     )
-    add(
-        "--explain",
-        type=Path,
-        metavar="OUT",
-        help="draw, as a .png, which parts of one picture decided its label",
-    )
+    add("--explain", type=Path, metavar="OUT", help="draw, as a .png, which parts of one picture mattered")
     add("--every-face", action="store_true", help="judge every face of a picture, and print its box")
     add(
         "--model",
@@ -106,7 +100,11 @@ def predict(options: argparse.Namespace) -> int:
 
     paths = find(options.files, options.copy_to)
     if options.explain:
-        paths = [only(paths, options.explain)]
+        paths = list(paths)
+        if len(paths) != 1:
+            raise UserError("--explain takes one picture")
+        if os.path.realpath(paths[0]) == os.path.realpath(options.explain):
+            raise UserError(f"--explain would overwrite the picture {options.explain}: name another file")
     done, echo = with_bar(work, paths, options)
     counts = Counter()
     with output(options, echo) as write:
@@ -177,16 +175,6 @@ def in_order(work: Callable[[str], list[dict]], items: Iterable[str]) -> Iterato
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)  # after an error in writing a result
-
-
-def only(paths: Iterable[str], out: Path) -> str:
-    """The single path. Raises UserError if there is none or more than one, or if it is ``out``."""
-    first, *more = [*islice(paths, 2)] or [None]
-    if first is None or more:
-        raise UserError("--explain takes one picture")
-    if os.path.realpath(first) == os.path.realpath(out):
-        raise UserError(f"--explain would overwrite the picture {out}: name another file")
-    return first
 
 
 def explain(classifier: Classifier, result: dict, out: Path) -> None:

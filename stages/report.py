@@ -50,7 +50,12 @@ def main(root: Path) -> None:
     data, description = read_json(metrics / "data.json"), read_json(root / "models/model.json")
     slices, robustness = read_csv(metrics / "slices.csv"), read_csv(metrics / "robustness.csv")
     lines = findings.findings(figures, intervals, slices, robustness)
-    lines += [certainty(description["validation"]), *caveats(data, description)]
+    unsure, right = (description["validation"][name] for name in ("unsure", "accuracy_when_sure"))
+    certain = "" if right is None else f"; on the others, {right:.0%} of its answers were right"
+    lines += [
+        f"It was unsure of {unsure:.0%} of the validation pictures{certain}.",
+        *caveats(data, description),
+    ]
     page = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8")).substitute(
         contents=" ".join(f'<a href="#{name}">{name.capitalize()}</a>' for name in SECTIONS),
         headline=escape(findings.headline(figures, intervals)),
@@ -110,14 +115,6 @@ def revision(root: Path) -> str:
     if not commit or git("status", "--porcelain", "--", "dvc.lock"):
         return "not committed"
     return f"commit {commit}"
-
-
-def certainty(validation: dict) -> str:
-    """How often the model was unsure on the validation pictures, and right where it was not."""
-    line = f"It was unsure of {validation['unsure']:.0%} of the validation pictures"
-    if validation["unsure"] < 1:
-        line += f"; on the others, {validation['accuracy_when_sure']:.0%} of its answers were right"
-    return f"{line}."
 
 
 def figure_table(figures: dict[str, float], intervals: dict) -> str:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import yaml
 from hypothesis import settings
@@ -68,6 +69,14 @@ def draw_faces(width: int, height: int, *boxes: tuple[int, int, int]) -> Image.I
         face = sample_face(label, rng, min_expression=0.6, roughness=0, tightness=0.9, pose=0)
         picture.paste(render(face, side), (left, top))
     return picture
+
+
+def with_metadata(original: Path, path: Path, **metadata: str) -> Path:
+    """``path``, to which the ONNX model is saved with other metadata."""
+    model = onnx.load(original)
+    onnx.helper.set_model_props(model, {entry.key: entry.value for entry in model.metadata_props} | metadata)
+    onnx.save(model, path)
+    return path
 
 
 def on_each_processor(script: str) -> list[bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from conftest import PROJECT, draw, make_project
+from conftest import PROJECT, draw, draw_faces, make_project, with_metadata
 from PIL import Image, ImageCms
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
@@ -21,8 +21,6 @@ from happysad.common import faces, images
 from happysad.common.errors import UserError
 from happysad.common.files import read_json
 from happysad.common.tables import read_csv
-from happysad.drawing.render import render
-from happysad.drawing.sampling import sample_face
 from happysad.prediction import classifier
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -40,22 +38,14 @@ OTHER = {
 }  # never sure
 
 
-def described(original: Path, **metadata: str) -> onnx.ModelProto:
-    """The model with other metadata."""
-    model = onnx.load(original)
-    about = {entry.key: entry.value for entry in model.metadata_props}
-    onnx.helper.set_model_props(model, about | metadata)
-    return model
-
-
 def opposite(original: Path, path: Path, **metadata: str) -> None:
     """Write a model to ``path`` that takes happy for sad and sad for happy, with other metadata."""
-    model = described(original, **metadata)
+    path.parent.mkdir(parents=True)
+    model = onnx.load(with_metadata(original, path, **metadata))
     model.graph.node[-1].output[0] = "opposite"
     order = onnx.numpy_helper.from_array(np.array([1, 0]), "order")
     model.graph.initializer.append(order)
     model.graph.node.append(onnx.helper.make_node("Gather", ["opposite", "order"], ["scores"]))
-    path.parent.mkdir(parents=True)
     onnx.save(model, path)
 
 
@@ -65,7 +55,7 @@ def project(finished, tmp_path_factory) -> Path:
     root = shutil.copytree(finished, tmp_path_factory.mktemp("demo"), dirs_exist_ok=True)
     own = root / "models/export/model.onnx"
     opposite(own, root / "models/faces/model.onnx", **OTHER)
-    onnx.save(described(own, unsure_below="0"), own)  # always sure
+    with_metadata(own, own, unsure_below="0")  # always sure
     return root
 
 
@@ -80,26 +70,13 @@ def address(project) -> Iterator[str]:
         server.terminate()
 
 
-def faces_at(corners: dict[tuple[int, int], int], size: tuple[int, int]) -> Image.Image:
-    """A picture of blobs of colour and drawn faces, their upper left corners and sides in pixels."""
-    picture = draw(sum(size), *size)
-    for seed, (corner, side) in enumerate(corners.items()):
-        rng = np.random.default_rng(seed + side)
-        label = ("sad", "happy")[seed % 2]
-        face = sample_face(label, rng, min_expression=0.6, roughness=0.2, tightness=0.9, pose=0.4)
-        picture.paste(render(face, side), corner)
-    return picture
-
-
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Chromium, its camera a film of two faces, the larger one moving in the left half."""
     film = tmp_path_factory.mktemp("camera") / "film.mjpeg"
     with film.open("wb") as file:
         for step in range(10):
-            faces_at({(100 + 10 * step, 120): 220, (390, 180): 150}, (640, 480)).save(
-                file, "JPEG", quality=90
-            )
+            draw_faces(640, 480, (100 + 10 * step, 120, 220), (390, 180, 150)).save(file, "JPEG", quality=90)
     camera = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}")
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(
@@ -173,17 +150,17 @@ def choose(page: Page, name: str) -> None:
 def people(tmp_path_factory) -> list[Path]:
     """Pictures with no face, one or several, in the middle and at the edge, large and small, upright and turned."""
     pictures = [
-        faces_at({}, (400, 300)),
-        faces_at({(20, 130): 160}, (400, 300)),
-        faces_at({(100, 10): 200}, (301, 500)),
-        faces_at({(10, 20): 200, (290, 10): 110, (300, 180): 90}, (420, 300)),
-        faces_at({(0, 0): 128}, (128, 128)),
-        faces_at({(0, 115): 96}, (96, 211)),
-        faces_at({(0, 0): 900, (1500, 700): 900}, (2400, 1600)),
-        faces_at({(5, 5): 320, (340, 5): 320, (675, 5): 320}, (1000, 333)),
-        faces_at({(320 * x, 240 * y): 225 for x in (0, 1) for y in (0, 1)}, (640, 480)),
-        faces_at(
-            {(1900, 1200): 800}, (2720, 2024)
+        draw_faces(400, 300),
+        draw_faces(400, 300, (20, 130, 160)),
+        draw_faces(301, 500, (100, 10, 200)),
+        draw_faces(420, 300, (10, 20, 200), (290, 10, 110), (300, 180, 90)),
+        draw_faces(128, 128, (0, 0, 128)),
+        draw_faces(96, 211, (0, 115, 96)),
+        draw_faces(2400, 1600, (0, 0, 900), (1500, 700, 900)),
+        draw_faces(1000, 333, (5, 5, 320), (340, 5, 320), (675, 5, 320)),
+        draw_faces(640, 480, *((320 * x, 240 * y, 225) for x in (0, 1) for y in (0, 1))),
+        draw_faces(
+            2720, 2024, (1900, 1200, 800)
         ),  # of the detector's pixels 170 x 126.5, to be rounded to even
     ]
     turns = ((5, 90), (2, 180), (5, 270))
@@ -298,17 +275,10 @@ def change(page: Page, **metadata: str) -> None:
 
 
 @in_chromium
-def test_a_single_model_leaves_no_choice(page, people):
-    change(page)
+def test_a_single_model_of_whole_pictures_leaves_no_choice_and_finds_no_faces(page, people):
+    change(page, crop="whole", no_face="answer")
     expect(page.locator("#models")).to_be_hidden()
     expect(page.locator("#examples")).to_be_hidden()
-    page.locator("[type=file]").set_input_files(people[3])
-    expect(page.locator("ol .face")).to_have_count(3)
-
-
-@in_chromium
-def test_a_model_of_whole_pictures_is_shown_them(page, people):
-    change(page, crop="whole", no_face="answer")
     page.locator("[type=file]").set_input_files(people[3])
     expect(page.locator("ol .prediction[data-answer]")).to_have_count(1)
     expect(page.locator("ol .face")).to_have_count(0)

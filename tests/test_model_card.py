@@ -31,7 +31,10 @@ def test_model_card_holds_the_measured_figures(finished):
     assert f"{data['rejected']['unreadable']} unreadable" in card
     assert f"In {data['flagged'].get('no_face', 0)} of the {data['kept']} pictures" in card
     assert f"its side {settings['crop_margin']} times" in card
-    for file, columns in (("slices", ("slice", "value", "n")), ("robustness", ("corruption", "setting", "n"))):
+    for file, columns in (
+        ("slices", ("slice", "value", "n")),
+        ("robustness", ("corruption", "setting", "n")),
+    ):
         for row in read_csv(finished / f"metrics/{file}.csv").to_dict("records"):
             start = " | ".join(str(row[column]) for column in columns)
             assert f"| {start} | {row['accuracy']:.3f} | {row['accuracy_ci_low']:.3f} to " in card

@@ -11,9 +11,8 @@ import sys
 import termios
 from pathlib import Path
 
-import onnx
 import pytest
-from conftest import PROJECT, draw, draw_faces
+from conftest import PROJECT, draw, draw_faces, with_metadata
 from PIL import Image
 
 import predict as stage
@@ -31,8 +30,9 @@ BOX = ("face_left", "face_top", "face_right", "face_bottom")
 def folder(finished, tmp_path_factory) -> Path:
     """A face, several, a broken file, no face in a sub-folder, two hidden pictures, and the model: cropped and whole."""
     folder = tmp_path_factory.mktemp("pictures")
-    shutil.copy(finished / "models/export/model_batch.onnx", folder / "model.onnx")
-    with_metadata(folder, folder / "model.onnx", better_than_chance="true")
+    with_metadata(
+        finished / "models/export/model_batch.onnx", folder / "model.onnx", better_than_chance="true"
+    )
     (folder / "faces/more").mkdir(parents=True)
     draw_faces(150, 100, (60, 10, 80)).save(folder / "faces/a.jpg")
     draw_faces(240, 120, (120, 10, 100), (10, 40, 70)).save(folder / "faces/b é.png")
@@ -41,7 +41,7 @@ def folder(finished, tmp_path_factory) -> Path:
     (folder / "faces/.thumbnails").mkdir()
     for name in (".hidden.jpg", ".thumbnails/d.jpg"):
         draw(4).save(folder / "faces" / name)
-    with_metadata(folder, folder / "whole.onnx", crop="whole", detector="")
+    with_metadata(folder / "model.onnx", folder / "whole.onnx", crop="whole", detector="")
     return folder
 
 
@@ -135,7 +135,7 @@ def test_an_answer_is_sure_from_two_to_one(folder, tmp_path, monkeypatch, capsys
 
 
 def test_no_face_no_answer(folder, tmp_path):
-    model = with_metadata(folder, tmp_path / "refuses.onnx", no_face="refuse")
+    model = with_metadata(folder / "model.onnx", tmp_path / "refuses.onnx", no_face="refuse")
     status, out, err = predict(
         folder, "faces/a.jpg", "faces/more/c.webp", "--model", model, "--copy-to", tmp_path / "sorted"
     )
@@ -253,7 +253,9 @@ def test_copies_never_overwrite_a_file_and_are_made_once(folder, tmp_path):
     sorted_ = source / "sorted"  # below the source: copies are not copied in turn
     (sorted_ / "unsure").mkdir(parents=True)
     (sorted_ / "unsure/b.jpg").write_text("somebody else's")
-    unsure, sure = (with_metadata(folder, tmp_path / f"{x}.onnx", unsure_below=x) for x in ("1.1", "0"))
+    unsure, sure = (
+        with_metadata(folder / "model.onnx", tmp_path / f"{x}.onnx", unsure_below=x) for x in ("1.1", "0")
+    )
 
     def tree() -> dict[str, bytes]:
         return {str(f.relative_to(sorted_)): f.read_bytes() for f in sorted_.rglob("*") if f.is_file()}
@@ -284,17 +286,8 @@ def test_explain_draws_and_leaves_the_picture_alone(folder, tmp_path):
     assert (status, len(err), picture.read_bytes()) == (2, 1, before)
 
 
-def with_metadata(folder: Path, path: Path, **metadata: str) -> Path:
-    """The model, saved to ``path`` with other metadata."""
-    model = onnx.load(folder / "model.onnx")
-    for entry in model.metadata_props:
-        entry.value = metadata.get(entry.key, entry.value)
-    onnx.save(model, path)
-    return path
-
-
 def test_a_model_cannot_name_a_folder_to_copy_to(folder, tmp_path):
-    model = with_metadata(folder, tmp_path / "hostile.onnx", classes="../x,../x")
+    model = with_metadata(folder / "model.onnx", tmp_path / "hostile.onnx", classes="../x,../x")
     status, out, err = predict(folder, "faces/a.jpg", "--model", model, "--copy-to", tmp_path / "sorted")
     assert (status, out) == (2, [])
     assert "hostile.onnx is not a model that stages/export.py wrote" in err[0]
@@ -302,7 +295,7 @@ def test_a_model_cannot_name_a_folder_to_copy_to(folder, tmp_path):
 
 
 def test_the_size_limit_is_the_models(folder, tmp_path):
-    model = with_metadata(folder, tmp_path / "small.onnx", max_megapixels="0.003")
+    model = with_metadata(folder / "model.onnx", tmp_path / "small.onnx", max_megapixels="0.003")
     [found] = predictions(folder, "faces/a.jpg", "--model", model)
     assert found["error"] == "too_large: 150 x 100 pixels are more than 0.003 megapixels"
 
@@ -351,7 +344,7 @@ def test_without_a_model_of_your_own_it_names_the_one_for_faces(tmp_path, monkey
 )
 def test_a_model_of_drawn_faces_or_no_use_says_so(folder, tmp_path, monkeypatch, capsys, better, note):
     (tmp_path / "export").mkdir()
-    with_metadata(folder, tmp_path / "export/model.onnx", better_than_chance=better)
+    with_metadata(folder / "model.onnx", tmp_path / "export/model.onnx", better_than_chance=better)
     monkeypatch.setattr(stage, "MODELS", tmp_path)
     picture = str(folder / "faces/a.jpg")
     assert stage.main(["--json", picture]) == 0
@@ -362,13 +355,6 @@ def test_a_model_of_drawn_faces_or_no_use_says_so(folder, tmp_path, monkeypatch,
     assert (capsys.readouterr().err == "") == (
         better == "true"
     )  # whoever names a file knows what it was trained on
-
-
-def test_the_model_of_real_faces_needs_no_training(folder, capsys):
-    picture = str(folder / "faces/a.jpg")
-    assert stage.main(["--model", "faces", "--json", picture]) == 0
-    out, err = capsys.readouterr()
-    assert (json.loads(out)["path"], err) == (picture, "")
 
 
 def test_a_score_does_not_depend_on_the_files_around_it(folder):

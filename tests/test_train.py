@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.special import expit, logit
 
 from happysad import CLASSES
+from happysad.common import faces, images
 from happysad.common.errors import UserError
 from happysad.common.params import Augment, Params, load
 from happysad.data.prepared import Split
@@ -73,8 +74,8 @@ def test_a_hundred_pictures_a_class_are_enough_to_learn_from():
             "tightness": 0.9,
             "pose": 0.6,
         }  # the default, without wrong labels
-        faces = [render(sample_face(CLASSES[y], rng, **how), 32) for y in labels]
-        return Split(np.stack([np.asarray(face) for face in faces]), labels, [])
+        drawn = [render(sample_face(CLASSES[y], rng, **how), 96) for y in labels]
+        return Split(np.stack([images.squash(faces.view(d, "face", 1.1)[0], 32) for d in drawn]), labels, [])
 
     params = load(PROJECT)
     train, validation, test = draw_split(1, 200), draw_split(2, 60), draw_split(3, 300)

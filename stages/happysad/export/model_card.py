@@ -32,7 +32,7 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
     data = read_json(root / "metrics/data.json")
     slices = read_csv(root / "metrics/slices.csv")
     robustness = read_csv(root / "metrics/robustness.csv")
-    validation = description["validation"]
+    unsure, right = (description["validation"][name] for name in ("unsure", "accuracy_when_sure"))
     face_crop, import_faces, view = "", "", "view = picture"
     if settings.prepare.crop == "face":
         refuse = metadata["no_face"] == "refuse"
@@ -60,8 +60,8 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
         n=f"{intervals['n']:,}",
         low=f"{intervals['accuracy']['low']:.1%}",
         high=f"{intervals['accuracy']['high']:.1%}",
-        unsure_fraction=f"{validation['unsure']:.0%}",
-        accuracy_when_sure="none" if validation["unsure"] == 1 else f"{validation['accuracy_when_sure']:.0%}",
+        unsure_fraction=f"{unsure:.0%}",
+        accuracy_when_sure="none" if right is None else f"{right:.0%}",
         negative=CLASSES[0],
         positive=CLASSES[1],
         dataset=json.dumps(
