@@ -36,10 +36,8 @@ report: $(VENV)/installed  ## the test figures, plots and galleries as one page 
 
 faces: $(VENV)/installed  ## train models/faces again: make faces SOURCE=path/to/fer2013
 	dvc exp run --name faces -S source=$(SOURCE) $$(cat experiments/faces) export
-	cp models/model.keras models/export/model.onnx models/export/model.tflite models/export/labels.txt models/faces
-	sed 's|^source: .*|source: fer2013|' params.yaml > models/faces/params.yaml
-	{ sed '/^| model_batch.onnx/d; /^| model_int8.tflite/d; /^| saved_model/d; s/, model_int8.tflite//' models/export/README.md; \
-		echo; cat models/faces/fer2013.md; } > models/faces/README.md
+	cp models/model.keras models/export/* models/faces
+	cat models/export/README.md models/faces/fer2013.md > models/faces/README.md
 
 demo: $(VENV)/installed demo/node_modules  ## a page to try the models in a browser; PORT=8000, or any free one
 	python stages/demo.py

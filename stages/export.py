@@ -1,4 +1,4 @@
-"""models/model.keras -> models/export/: ONNX, LiteRT (TFLite), SavedModel, labels.txt and a model card.
+"""models/model.keras -> models/export/: ONNX, LiteRT (TFLite), labels.txt and a model card.
 
 Each exported file is loaded by its own runtime, and must give the scores of the Keras model.
 """
@@ -14,40 +14,36 @@ from happysad.common import faces, params
 from happysad.common.cli import PROJECT, run
 from happysad.common.files import all_or_nothing, read_json, replacing, write_json
 from happysad.data.prepared import read_split
-from happysad.export import comparison, onnx_model, serving, tflite_model
+from happysad.export import comparison, onnx_model, tflite_model
 from happysad.export.model_card import model_card
 from happysad.training import cnn, quiet
 
-SAMPLE = 200  # pictures of train to calibrate int8 with, and of validation to compare scores of; about as many, or all
+COMPARED = 200  # validation pictures, about; all of them where there are fewer
 
 
 def main(root: Path) -> None:
     settings = params.load(root)
     model = cnn.load(root / "models/model.keras")
     description = read_json(root / "models/model.json")
-    train = read_split(root / "data/prepared/train")
-    validation = read_split(root / "data/prepared/validation")
-    representative, pictures = (s.pictures[:: max(1, len(s.pictures) // SAMPLE)] for s in (train, validation))
-    metadata = describe(description, settings, train.files)
+    pictures = read_split(root / "data/prepared/validation").pictures
+    pictures = pictures[:: max(1, len(pictures) // COMPARED)]
+    metadata = describe(description, settings, sorted((root / "data/prepared/train").glob("*/*.png")))
     labels = "".join(f"{name}\n" for name in CLASSES)
     with all_or_nothing(), replacing(root / "models/export") as out, quiet():
         onnx_model.write(model, metadata, out)
         attached = {"labels.txt": labels, "metadata.json": json.dumps(metadata, indent=2) + "\n"}
-        tflite_model.write(model, representative, attached, out)
-        serving.write_saved_model(model, out / "saved_model")
+        tflite_model.write(model, attached, out)
         (out / "labels.txt").write_text(labels)
         if settings.prepare.crop == "face":
             shutil.copyfile(faces.DETECTOR, out / "face_detector.onnx")
             shutil.copyfile(faces.__file__, out / "faces.py")
-        files = comparison.compare(model, out, pictures)
-        comparison.leave_out(files, out)
-        metrics = {"pictures": len(pictures), "files": files}
+        metrics = {"pictures": len(pictures), "files": comparison.compare(model, out, pictures)}
         card = model_card(root, model, metadata, metrics)
         (out / "README.md").write_text(card, encoding="utf-8")
         write_json(root / "metrics/export.json", metrics)
 
 
-def describe(description: dict, settings: params.Params, training: list[str]) -> dict[str, str]:
+def describe(description: dict, settings: params.Params, training: list[Path]) -> dict[str, str]:
     """The metadata of every exported file: all that a program needs in order to use it.
 
     ``description`` is models/model.json, ``training`` the training pictures, .../<label>/<id>.png. An id is a
@@ -58,7 +54,7 @@ def describe(description: dict, settings: params.Params, training: list[str]) ->
     slope, intercept = description["calibration"].values()
     crop = "cropped to the largest face if there is one, " if prepare.crop == "face" else ""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = "".join("/".join(Path(file).parts[-2:]) + "\n" for file in training)
+    names = "".join("/".join(file.parts[-2:]) + "\n" for file in training)
     return {
         "classes": ",".join(CLASSES),
         "image_size": str(size),

@@ -29,35 +29,25 @@ def model() -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def settings() -> params.Params:
-    return params.load(FOLDER)
+def settings(tmp_path_factory) -> params.Params:
+    return params.load(make_project(tmp_path_factory.mktemp("faces"), **recipe("faces")))
 
 
 def test_every_file_gives_the_same_scores(model):
     pictures = np.stack([np.asarray(draw(seed, 48, 48)) for seed in range(20)])
     expected = cnn.predict(model, pictures)
     assert np.ptp(expected) > 0.2  # or comparing them would prove nothing
-    for name in ("model.onnx", "model.tflite"):
+    for name, tolerance in {"model.onnx": 1e-5, "model.tflite": 0.01}.items():
         score = classifier.load(FOLDER / name).score
-        assert np.allclose([score(picture) for picture in pictures], expected, atol=1e-5)
+        assert np.allclose([score(picture) for picture in pictures], expected, atol=tolerance)
 
 
 def test_the_recipe_builds_the_model(model, settings, metadata):
-    built = cnn.build(settings.prepare.image_size, settings.model)
+    built = cnn.with_mirror_image(cnn.build(settings.prepare.image_size, settings.model))
     assert [w.shape for w in built.get_weights()] == [w.shape for w in model.get_weights()]
     assert metadata["image_size"] == str(settings.prepare.image_size)
     assert (metadata["crop"], metadata["crop_margin"]) == ("face", repr(settings.prepare.crop_margin))
     assert metadata["detector"] == faces.fingerprint()
-
-
-def test_the_recipe_in_experiments_is_that_of_params_yaml(settings, tmp_path):
-    ours = params.load(make_project(tmp_path, **recipe("faces")))
-    assert (ours.model, ours.augment, ours.train) == (
-        settings.model,
-        settings.augment,
-        settings.train,
-    )
-    assert ours.prepare == settings.prepare
 
 
 def test_the_card_says_what_the_files_say(model, metadata):
@@ -68,13 +58,13 @@ def test_the_card_says_what_the_files_say(model, metadata):
         k: v for k, v in metadata.items() if k not in changes
     }
     assert f"Fingerprint of the training split: `{metadata['training_data']}`" in CARD
-    assert f"if the second score is at\nleast {float(metadata['threshold']):.3f}" in CARD
     assert f"{model.count_params():,} parameters" in CARD
+    assert metadata["no_face"] == "refuse"
     assert (FOLDER / "labels.txt").read_text().split() == metadata["classes"].split(",")
     assert CARD.endswith((FOLDER / "fer2013.md").read_text(encoding="utf-8"))
 
 
 def test_the_card_lists_the_files_that_are_there():
-    sizes = dict(re.findall(r"^\| (model\S+|saved_model) \| (\d+) \|", CARD, re.MULTILINE))
+    sizes = dict(re.findall(r"^\| (model\S+) \| (\d+) \|", CARD, re.MULTILINE))
     assert sizes == {name: str((FOLDER / name).stat().st_size) for name in ("model.onnx", "model.tflite")}
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 6e6

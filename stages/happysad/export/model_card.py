@@ -99,9 +99,8 @@ def model_card(root: Path, model: keras.Model, metadata: dict[str, str], metrics
         files=table(
             (
                 name,
-                file["bytes"] if file["matches"] else "left out: it does not match",
+                file["bytes"] if file["matches"] else "left out, since it does not match",
                 f"{file['largest_difference']:.1g}",
-                file["label_changes"],
             )
             for name, file in metrics["files"].items()
         ),

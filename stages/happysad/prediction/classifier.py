@@ -64,13 +64,9 @@ def load_onnx(path: Path) -> tuple[Score, Mapping[str, str]]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # several pictures are scored in parallel instead
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    [tensor] = session.get_inputs()  # `pictures` in model_batch.onnx, a single `picture` in model.onnx
 
     def score(picture: np.ndarray) -> float:
-        [scores] = session.run(
-            ["scores"], {tensor.name: picture[None] if len(tensor.shape) == 4 else picture}
-        )
-        return float(scores.ravel()[1])
+        return float(session.run(["scores"], {"picture": picture})[0][1])
 
     return score, session.get_modelmeta().custom_metadata_map
 

@@ -98,7 +98,7 @@ def start_from(cnn: keras.Model, path: Path) -> None:
     alike = [layer for layer in own if shapes(weights.get(layer.name, [])) == shapes(layer.weights)]
     if not alike:
         raise UserError(
-            "params.yaml: no layer of the model fits train.start: copy model: from its params.yaml"
+            "params.yaml: no layer of the model fits train.start: use the settings under model in experiments/faces"
         )
     for layer in alike:
         layer.set_weights(weights[layer.name])
