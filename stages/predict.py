@@ -62,12 +62,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("files", nargs="+", metavar="FILE", help="picture, folder, quoted pattern, or - for standard input")
     add("--json", action="store_true", help="print one JSON object per line, errors included")
     add("--csv", type=Path, metavar="FILE", help="write a .csv file, errors included")
-    add(
-        "--copy-to",
-        type=Path,
-        metavar="DIR",
-        help="copy into DIR/happy, sad, unsure or no_face; never overwrites",
-    )
+    add("--copy-to", type=Path, metavar="DIR", help="copy to DIR/happy, DIR/sad ..., never over another file")
     add("--explain", type=Path, metavar="OUT", help="draw, as a .png, which parts of one picture mattered")
     add("--every-face", action="store_true", help="judge every face of a picture, and print its box")
     add(

@@ -58,6 +58,7 @@ def test_the_card_says_what_the_files_say(model, metadata):
         k: v for k, v in metadata.items() if k not in changes
     }
     assert f"Fingerprint of the training split: `{metadata['training_data']}`" in CARD
+    assert f"An answer with a probability below {metadata['unsure_below']}" in CARD
     assert f"{model.count_params():,} parameters" in CARD
     assert metadata["no_face"] == "refuse"
     assert (FOLDER / "labels.txt").read_text().split() == metadata["classes"].split(",")

@@ -104,10 +104,10 @@ def predicted(file: Path, monkeypatch, crop: str) -> np.ndarray | None:
     seen = []
     margin = params.load(PROJECT).prepare.crop_margin
     blind = Classifier(
-        lambda picture: seen.append(picture) or 0.5, SIZE, 64, crop, margin, threshold=0.5, source=""
+        lambda picture: seen.append(picture) or 0.5, SIZE, 64, crop, margin, 0.5, "answer", True, ""
     )
     monkeypatch.setattr(predict, "load", lambda path: blind)
-    status = predict.main(["--model", "blind.onnx", str(file)])
+    status = predict.main(["--model", str(file), str(file)])
     assert status == (0 if seen else 1)
     return seen[0] if seen else None
 

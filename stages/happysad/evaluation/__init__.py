@@ -1,1 +1,1 @@
-"""What evaluate uses: metrics with intervals, baselines, slices, corruptions, Grad-CAM, plots, findings."""
+"""What evaluate uses: metrics with intervals, baselines, slices, corruptions, occlusion maps, plots, findings."""
