@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import shutil
 from collections import Counter
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -20,10 +22,13 @@ from happysad.common.tables import write_csv
 from happysad.data import duplicates, overview, quality, thumbnails
 from happysad.data.duplicates import Signature
 from happysad.data.manifest import Picture, correct, find_files, print_unused
-from happysad.data.splits import SPLITS, assign, position
+from happysad.data.splits import SPLITS, position, split_scenes
 
 # What decoding one file may take, where max_megapixels is 64 or less; in proportion, where it is more.
 SECONDS, MEMORY = 5, 2**30
+FAILED = "data/failed"
+DIVIDED = "Test pictures show scenes that training has seen: expect less on other people."
+MOVED = "Pictures were moved so that each split has enough of both classes: so few test pictures say little."
 
 
 def main(root: Path) -> None:
@@ -35,25 +40,35 @@ def main(root: Path) -> None:
     print_unused(root, params.source)
     before = stamps(pictures, source)
     correct(pictures, root, params.corrections)
+    shutil.rmtree(root / FAILED, ignore_errors=True)
     with (
         all_or_nothing(),
         replacing(root / "metrics/plots/data") as pages,
         replacing(root / "data/prepared") as folder,
     ):
         usable, signatures = decode_all(pictures, source, folder, params)
-        groups, pairs = group_duplicates(usable, signatures)
-        ready = {p.source_split for p in pictures}
-        for members in groups:
-            choose(members, ready, params.prepare)
-        check_splits(usable, params.source)
+        pairs = duplicates.find(signatures)
+        stars = [[usable[i] for i in star] for star in duplicates.stars(signatures, pairs)]
+        for copies in stars:
+            choose(copies, params.corrections)
+        scenes = [[usable[i] for i in scene] for scene in duplicates.groups(len(usable), pairs)]
+        ready = {p.source_split for p in pictures} - {""}
+        moved, divided = split_scenes(scenes, ready, params.prepare)
         store(usable, folder)
-        write_csv(folder / "manifest.csv", pd.DataFrame([row(p) for p in pictures]))
-        overview.write(pictures, pairs, source, folder, pages, params.prepare)
-        counts = count(pictures, groups, pairs, params.prepare)
+        manifest = pd.DataFrame([row(p) for p in pictures])
+        write_csv(folder / "manifest.csv", manifest)
+        shown = [(usable[pair.first], usable[pair.second], pair) for pair in pairs]
+        overview.write(pictures, shown, source, folder, pages, params.prepare)
+        counts = count(pictures, stars, scenes, moved, divided, params.prepare)
         write_json(root / "metrics/data.json", counts)
         if changed := set(before) ^ set(stamps(find_files(root, params.source), source)):
             raise UserError(f"{source / min(changed)[0]} changed while prepare was running: run it again")
-    print_summary(counts, pictures)
+        print_summary(counts, pictures)
+        if shortage := describe_shortage(pictures, params.source):
+            shutil.copytree(pages, root / FAILED)
+            manifest.to_csv(root / FAILED / "manifest.csv", index=False, errors="surrogateescape")
+            raise UserError(f"{shortage}. The contact sheets and the manifest of this run are in {FAILED}")
+    print("for the details of each file, see data/prepared/manifest.csv")
 
 
 def stamps(pictures: list[Picture], source: Path) -> list[tuple]:
@@ -83,15 +98,18 @@ def decode_all(
             decoded[i] = pictures[i], None
     pictures[:] = [picture for picture, _ in decoded]
     usable = [(picture, signature) for picture, signature in decoded if signature is not None]
-    if not usable:
-        raise UserError(f"none of the {len(pictures)} files of {source} is a usable picture")
-    return tuple(map(list, zip(*usable, strict=True)))
+    # By preference: of copies, the first is kept.
+    rank = ("test", "validation", "train", "")
+    usable.sort(
+        key=lambda both: (rank.index(both[0].source_split), -both[0].width * both[0].height, both[0].path)
+    )
+    return [picture for picture, _ in usable], [signature for _, signature in usable]
 
 
 def decode(picture: Picture, source: Path, folder: Path, params: Params) -> tuple[Picture, Signature | None]:
     """Fill in ``picture`` and write ``folder``/<id>.png; return it with its signature, or None for a rejected file.
 
-    The signature is of the whole picture and, with crop: face, of what the model is shown.
+    The signature is of the whole picture and, with crop: face, of its largest face.
     """
     prepare = params.prepare
     try:
@@ -104,73 +122,58 @@ def decode(picture: Picture, source: Path, folder: Path, params: Params) -> tupl
             picture.faces = found
             if len(found) != 1:
                 flags.append("several_faces" if found else "no_face")
-        signature = duplicates.signature(image, *([shown] if prepare.crop == "face" else []))
+        box = faces.square_box(image.size, found[0], prepare.crop_margin) if found else None
+        signature = duplicates.signature(image, box)
         picture.flags = " ".join(flags)
         if min(shown.size) < prepare.min_side:
             what = "the face is " if found else ""
             raise images.Unusable("too_small", f"{what}less than {prepare.min_side} pixels wide or high")
-        if quality.standard_deviation(signature.thumbnails[0]) < prepare.min_contrast:
+        if quality.standard_deviation(signature.thumbnail) < prepare.min_contrast:
             raise images.Unusable("blank", "one flat colour")
         for flag in flags:
             if flag in params.quality.reject:
                 raise images.Unusable(flag, f"quality.reject in params.yaml names {flag}")
     except images.Unusable as error:
         picture.reject(error.reason, str(error))
-    if picture.status == "rejected":  # just now, or by a correction
         return picture, None
     # Of the pixels and not of the file, so that lossless re-encoding and new metadata change nothing.
     digest = hashlib.sha256(image.tobytes())
     digest.update(repr(image.size).encode())
     picture.id = digest.hexdigest()[:16]
-    picture.position = position(thumbnails.perceptual_hash(signature.thumbnails[0]), prepare.seed)
+    picture.position = position(thumbnails.perceptual_hash(signature.thumbnail), prepare.seed)
     pixels = Image.fromarray(images.squash(shown, prepare.image_size))
     pixels.save(folder / f"{picture.id}.png", compress_level=1)  # level 6 is 3 times slower, 10% smaller
     return picture, signature
 
 
-# Group, choose, split
-def group_duplicates(
-    pictures: list[Picture], signatures: list[Signature]
-) -> tuple[list[list[Picture]], list[tuple[Picture, Picture, float]]]:
-    """The groups of near-duplicates in the order of ``pictures``, and the pairs with their similarity."""
-    pairs = duplicates.find(signatures)
-    groups = {}
-    for picture, number in zip(pictures, duplicates.group(pairs, signatures), strict=True):
-        groups.setdefault(number, []).append(picture)
-    for members in groups.values():
-        lowest = min(p.id for p in members)
-        for picture in members:
-            picture.group = lowest
-    return list(groups.values()), [(pictures[i], pictures[j], similarity) for i, j, similarity, _ in pairs]
-
-
-def choose(members: list[Picture], ready: set[str], params: Prepare) -> None:
-    """Keep one picture of a group and assign its split; reject the whole group if it has both labels."""
-    first = {p.label: p.path for p in reversed(members)}
-    if len(first) > 1:
-        for picture in members:
+# Choose among copies
+def choose(copies: list[Picture], corrections: str) -> None:
+    """Keep the first of a picture's copies; reject all if they have both labels. A correction of one is one of all."""
+    said = {p.corrected: p for p in reversed(copies) if p.corrected}
+    if len(said) > 1:
+        (one, a), (other, b) = said.items()
+        raise UserError(
+            f"{corrections}: {a.path} is said to be {one} and its copy {b.path} {other}: make them agree"
+        )
+    for correction, corrected in said.items():
+        for picture in copies:
+            if correction != "reject":
+                picture.label = correction
+            elif picture is corrected:
+                picture.reject("by_correction", f"by {corrections}")
+            else:
+                picture.reject("by_correction", f"copy of {corrected.path}, by {corrections}")
+        if correction == "reject":
+            return
+    best, first = copies[0], {p.label: p.path for p in reversed(copies)}
+    best.status = "kept"
+    for picture in copies:
+        if len(first) > 1:
             other = next(path for label, path in first.items() if label != picture.label)
             picture.reject("label_conflict", f"looks like {other}")
-        return
-    split = assign({p.position for p in members}, {p.source_split for p in members}, ready, params)
-    # Of those that the source put in this split, if any: the largest, and of equals the first by name.
-    candidates = [p for p in members if p.source_split == split] or members
-    best = min(candidates, key=lambda p: (-p.width * p.height, p.path))
-    for picture in members:
-        copy = "exact_duplicate" if picture.id == best.id else "near_duplicate"
-        picture.reject(copy, f"of {best.path}")
-    best.status, best.reason, best.detail, best.split = "kept", "", "", split
-
-
-def check_splits(pictures: list[Picture], source: str) -> None:
-    kept = Counter((p.split, p.label) for p in pictures if p.status == "kept")
-    for split in SPLITS:
-        for label in CLASSES:
-            if not kept[split, label]:
-                raise UserError(
-                    f"{source}: no {label} picture is left for {split}: add pictures, "
-                    f"or change the fractions or the seed under prepare: in params.yaml"
-                )
+        elif picture is not best:
+            copy = "exact_duplicate" if picture.id == best.id else "near_duplicate"
+            picture.reject(copy, f"of {best.path}")
 
 
 # Results
@@ -197,11 +200,13 @@ def store(pictures: list[Picture], folder: Path) -> None:
 
 def count(
     pictures: list[Picture],
-    groups: list[list[Picture]],
-    pairs: list[tuple[Picture, Picture, float]],
+    stars: list[list[Picture]],
+    scenes: list[list[Picture]],
+    moved: int,
+    divided: int,
     params: Prepare,
 ) -> dict:
-    """The contents of metrics/data.json."""
+    """The contents of metrics/data.json; ``stars`` are pictures with their copies."""
     kept = [p for p in pictures if p.status == "kept"]
     return {
         "raw": len(pictures),
@@ -211,20 +216,21 @@ def count(
             split: dict(sorted(Counter(p.label for p in kept if p.split == split).items()))
             for split in SPLITS
         },
-        "groups": len(groups),
-        "scenes_divided": False,
-        "largest_group": max(len(members) for members in groups),
-        "pairs_cut": sum(a.group != b.group for a, b, _ in pairs),  # see duplicates.group
-        "copies_between_source_splits": copies_between_splits(groups),
-        "groups_with_both_labels": sum(len({p.label for p in members}) > 1 for members in groups),
+        "scenes": len(scenes),
+        "largest_scene": max(map(len, scenes), default=0),
+        "scenes_divided": divided,
+        "moved_between_splits": moved,
+        "notes": [*[DIVIDED] * bool(divided), *[MOVED] * bool(moved)],
+        "copies_between_source_splits": copies_between_splits(stars),
+        "copies_with_both_labels": sum(copies[0].reason == "label_conflict" for copies in stars),
         "flagged": dict(sorted(Counter(flag for p in kept for flag in p.flags.split()).items())),
-        "random_split_leak": random_split_leak([len(members) for members in groups], params),
+        "random_split_leak": random_split_leak([len(copies) for copies in stars], params),
     }
 
 
-def copies_between_splits(groups: list[list[Picture]]) -> dict[str, int]:
+def copies_between_splits(stars: list[list[Picture]]) -> dict[str, int]:
     """Of each ready-made validation or test split, how many pictures have a copy in the source's train split."""
-    with_train = [members for members in groups if any(p.source_split == "train" for p in members)]
+    with_train = [members for members in stars if any(p.source_split == "train" for p in members)]
     leaked = Counter(p.source_split for members in with_train for p in members)
     return {split: leaked[split] for split in SPLITS[1:] if split in leaked}
 
@@ -232,7 +238,7 @@ def copies_between_splits(groups: list[list[Picture]]) -> dict[str, int]:
 def random_split_leak(sizes: list[int], params: Prepare) -> float:
     """The expected fraction of test pictures with a copy in train, had each file been assigned at random."""
     train_fraction = 1 - params.validation_fraction - params.test_fraction
-    return sum(n * (1 - (1 - train_fraction) ** (n - 1)) for n in sizes) / sum(sizes)
+    return sum(n * (1 - (1 - train_fraction) ** (n - 1)) for n in sizes) / max(1, sum(sizes))
 
 
 def print_summary(counts: dict, pictures: list[Picture]) -> None:
@@ -249,14 +255,25 @@ def print_summary(counts: dict, pictures: list[Picture]) -> None:
             f"{number} of the source's {total} {split} pictures have a copy in its train split; "
             "none of the copies is kept in train"
         )
-    if counts["pairs_cut"]:
-        print(
-            f"{counts['pairs_cut']} pairs of copies lie in two groups, such as a collage and one of its parts"
-        )
+    for note in counts["notes"]:
+        print(note)
     print(
         f"in a random split, {counts['random_split_leak']:.0%} of the test pictures would have a copy in train"
     )
-    print("for the details of each file, see data/prepared/manifest.csv")
+
+
+def describe_shortage(pictures: list[Picture], source: str) -> str:
+    """Which split lacks which class, and why, or "" if none does."""
+    kept = Counter((p.split, p.label) for p in pictures if p.status == "kept")
+    for split, label in product(SPLITS, CLASSES):
+        if not kept[split, label]:
+            of_class = [p for p in pictures if p.label == label]
+            text = f"{source}: no {label} picture is left for {split}: add {label} pictures"
+            for reason, n in Counter(p.reason for p in of_class if p.reason).most_common(1):
+                first = next(p for p in of_class if p.reason == reason)
+                text += f". {n} of {len(of_class)} are {reason}, such as {first.path}: {first.detail}"
+            return text
+    return ""
 
 
 if __name__ == "__main__":

@@ -3,12 +3,24 @@
 import os
 from collections.abc import Container, Iterator
 
+CLUTTER = (
+    "__macosx",
+    "@eadir",
+    ".thumbnails",
+    "thumbs.db",
+    "desktop.ini",
+)  # left by programs beside pictures
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a file or folder is hidden, its name beginning with a dot, or left by a program."""
+    return name.startswith(".") or name.lower() in CLUTTER
+
 
 def walk(folder: str | os.PathLike, skip: Container[str] = ()) -> Iterator[str]:
     """Yield the paths of all files below ``folder``, in order of name.
 
-    Hidden files and folders, whose names begin with a dot, are left out, and folders whose real path is in
-    ``skip``. A folder that cannot be read and a link to a folder, which may lead round in a circle, are
+    Clutter is left out, and folders whose real path is in ``skip``. A folder that cannot be read and a link to a folder, which may lead round in a circle, are
     yielded themselves: as pictures they are unreadable, so the user hears of them.
     """
     try:
@@ -17,7 +29,7 @@ def walk(folder: str | os.PathLike, skip: Container[str] = ()) -> Iterator[str]:
         yield os.fspath(folder)
         return
     for entry in entries:
-        if entry.name.startswith("."):
+        if is_clutter(entry.name):
             continue
         if not entry.is_dir(follow_symlinks=False):
             yield entry.path

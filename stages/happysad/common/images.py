@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,15 @@ from happysad.common.errors import UserError
 # Plain pixel formats. Pillow knows more, some of which start other programs (EPS) or read other files.
 # preinit() loads the first four; importing the others' plugins alone is quicker than init() for all.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
+HEIC = (
+    b"heic",
+    b"heix",
+    b"heim",
+    b"heis",
+    b"hevc",
+    b"mif1",
+    b"msf1",
+)  # brands of files with HEVC pictures, as phones write
 Image.preinit()
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # pictures are decoded side by side already
 
@@ -45,11 +55,15 @@ def from_bytes(content: bytes, max_megapixels: float) -> tuple[Image.Image, str]
     """
     file = io.BytesIO(content)
     try:
-        picture = Image.open(file, formats=FORMATS)
+        if _is_heic(content):
+            _register_heic()
+            _check_boxes(content)
+        picture = Image.open(file, formats=(*FORMATS, "HEIF") if _is_heic(content) else FORMATS)
         megapixels = picture.width * picture.height / 1e6
         if megapixels > max_megapixels:
             size = f"{picture.width} x {picture.height} pixels"
-            raise Unusable("too_large", f"{size} are more than {max_megapixels:g} megapixels")
+            remedy = "make it smaller, or raise prepare.max_megapixels in params.yaml and run dvc repro"
+            raise Unusable("too_large", f"{size} are more than {max_megapixels:g} megapixels: {remedy}")
         if picture.format in ("JPEG", "MPO"):
             _check_scans(picture, file, content, megapixels)
         picture.load()
@@ -106,6 +120,30 @@ def silence_libraries() -> None:
     os.close(nowhere)
 
 
+def _is_heic(content: bytes) -> bool:
+    return content[4:8] == b"ftyp" and content[8:12] in HEIC
+
+
+@cache
+def _register_heic() -> None:
+    import pi_heif  # here, since few files need it
+
+    pi_heif.register_heif_opener(decode_threads=1)  # pictures are decoded side by side already
+
+
+def _check_boxes(content: bytes) -> None:
+    """Raises Unusable for a HEIC file that ends early, of which libheif leaves the missing tiles black."""
+    end = 0
+    while end < len(content):
+        size = int.from_bytes(content[end : end + 4])
+        size = (
+            int.from_bytes(content[end + 8 : end + 16]) if size == 1 else size or len(content) - end
+        )  # 0: to the end
+        end += max(size, 8)
+    if end > len(content):
+        raise Unusable("unreadable", "image file is truncated")
+
+
 def _check_scans(picture: Image.Image, file: io.BytesIO, content: bytes, megapixels: float) -> None:
     """Raises Unusable for a JPEG with far too many scans; makes libjpeg report data that end too early."""
     begin = file.tell()  # of the first scan
@@ -156,5 +194,5 @@ def _what_else(content: bytes) -> str:
     if start.startswith(b"<"):
         return "a web page or SVG, not pixels"
     if start[4:8] == b"ftyp":
-        return "a HEIC picture or a video: convert it to JPEG"
+        return "a broken HEIC picture" if _is_heic(content) else "a video"
     return "not in a known picture format"

@@ -1,103 +1,134 @@
-"""Near-duplicates: which pictures are copies of one another, as pairs and as groups.
+"""Pairs of pictures that are the same, or of one scene.
 
-Two methods complement each other. Thumbnails find what was changed as a whole: recompressed, resized, cropped a little,
-mirrored, of other colours, however few details it has. Local features find what is left of a picture that was cropped
-to a half or a third of its area, turned by up to 20 degrees, framed, or overlaid by a caption or a logo.
+Thumbnails find what was changed as a whole, however few details it has; local features find what is left of a picture
+that was cropped, turned by up to 20 degrees, framed, or overlaid by a caption or a logo. Registration then decides:
+
+- One scene: details correlate, most of all in the middle. A fifth of the places may differ, such as a logo or a caption.
+- Copies: besides, nowhere is the difference larger than if all edges were a pixel off, and nothing has moved by half a
+  pixel. A mouth that opens is more, and so is a head that turns. In doubt, two pictures are only of one scene.
+
+A picture with few details, such as a silhouette or a night shot, resembles many others by chance: the fewer details,
+the less may differ.
 """
 
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from happysad.data import local_features, thumbnails
-from happysad.data.local_features import Box
+from happysad.data.registration import difference, register
 
-RESEMBLES = 0.7  # minimum similarity of the thumbnails of a member of a group and its representative
-COMMON = 0.1  # the least part of a representative's area that all members show
+ALIKE, MIDDLE = (
+    0.95,
+    0.12,
+)  # of one scene: least correlation of details; how much it may lack of 1 in the middle
+CHANGE, MOTION = 0.9, 0.5  # of copies: the largest difference, in pixels of thumbnails
+SHOWN = 0.6  # the least share of each of two copies that the other shows; a smaller part is only of the same scene
+UNCHANGED, MIRRORED = np.eye(2, 3), np.array([[-1.0, 0, thumbnails.SIDE - 1], [0, 1, 0]])  # warps
 
 
 class Signature(NamedTuple):
     """What pictures are compared by."""
 
-    thumbnails: np.ndarray  # (views, 32, 32) uint8
-    features: np.ndarray  # (k, 35) uint8, of the first view
+    thumbnail: np.ndarray  # (64, 64) uint8
+    features: np.ndarray  # (k, 35) uint8
+    face: np.ndarray | None  # (64, 64) uint8
+    box: np.ndarray | None  # (3, 3), from pixels of the face's thumbnail to those of the picture's
 
 
 class Pair(NamedTuple):
     first: int
     second: int
-    similarity: float  # correlation of Laplacians, 0.9 to 1, rounded to 6 decimals
-    shown: tuple[Box, Box] = ((0, 0, 1, 1),) * 2  # what the second shows of the first, and the reverse
+    similarity: float
+    copy: bool  # the same picture, not only the same scene
 
 
-def signature(picture: Image.Image, *views: Image.Image) -> Signature:
-    """Of an RGB picture, and of other views of it such as its largest face: copies may be alike in any one of them."""
-    grey, *others = (view.convert("L") for view in (picture, *views))
-    images = [thumbnails.thumbnail(view) for view in (grey, *others)]
-    return Signature(np.stack(images), local_features.describe(grey))
+def signature(picture: Image.Image, face: tuple[int, int, int, int] | None = None) -> Signature:
+    """Of an RGB picture and its largest face: left, top, right and bottom of a box in pixels."""
+    grey = picture.convert("L")
+    whole, features = thumbnails.thumbnail(grey), local_features.describe(grey)
+    if face is None:
+        return Signature(whole, features, None, None)
+    left, top, right, bottom = np.array(face) / (*picture.size, *picture.size)
+    x, y = right - left, bottom - top
+    centre = thumbnails.SIDE * np.array([left, top]) + np.array([x, y]) / 2 - 0.5  # of the first pixel
+    box = np.array([[x, 0, centre[0]], [0, y, centre[1]], [0, 0, 1]])
+    return Signature(whole, features, thumbnails.thumbnail(grey.crop(face)), box)
 
 
 def find(signatures: list[Signature]) -> list[Pair]:
-    """Near-duplicate pairs among n pictures, sorted, first < second.
+    """The pairs among n pictures, sorted, first < second.
 
     Of pictures with identical thumbnails, the first is paired with each of the others and stands for them in
     all other pairs. Apart from that the pairs do not depend on the order of the pictures.
     """
-    views = np.stack([s.thumbnails for s in signatures], axis=1)
-    pairs = {pair[:2]: Pair(*pair) for pair in thumbnails.find(*views)}
-    _, distinct = np.unique(views[0].reshape(len(signatures), -1), axis=0, return_index=True)
-    for a, b in distinct[local_features.candidates([signatures[k].features for k in distinct])].tolist():
-        ends = (min(a, b), max(a, b))
-        if ends not in pairs and (match := _compare(signatures[a], signatures[b])):
-            pairs[ends] = Pair(*ends, match.similarity, match.shown if a < b else match.shown[::-1])
-    return sorted(pairs.values())
+    first = {}
+    heads = [first.setdefault(s.thumbnail.tobytes(), i) for i, s in enumerate(signatures)]
+    pairs = [Pair(head, i, 1.0, True) for i, head in enumerate(heads) if head != i]
+    order = [first[content] for content in sorted(first)]
+    ordered = [signatures[i] for i in order]
+    warps = {}
+    for a, b, mirrored in thumbnails.candidates([s.thumbnail for s in ordered]):
+        warps[min(a, b), max(a, b)] = [MIRRORED if mirrored else UNCHANGED]
+    for a, b in local_features.candidates([s.features for s in ordered]).tolist():
+        if (warp := local_features.align(ordered[a].features, ordered[b].features)) is not None:
+            warps.setdefault((a, b), []).append(warp)
+    for (a, b), starts in warps.items():
+        if (
+            overlap := register(ordered[a].thumbnail, ordered[b].thumbnail, starts)
+        ) and overlap.similarity >= ALIKE:
+            change, motion, detail = difference(ordered[a].thumbnail, overlap)
+            if 1 - overlap.middle <= MIDDLE * detail:
+                still = change <= CHANGE * detail and motion <= MOTION and overlap.shown >= SHOWN
+                copy = still and _same_face(ordered[a], ordered[b], overlap.warp)
+                pairs.append(Pair(*sorted((order[a], order[b])), overlap.similarity, copy))
+    return sorted(pairs)
 
 
-def group(pairs: list[Pair], signatures: list[Signature]) -> np.ndarray:
-    """Group number (n,) of each picture: pairs are followed transitively, within a bound.
-
-    The representative of a group is its member of most pairs. A pair joins two groups only where every member
-    resembles the representative of the whole, and all show one part of it in common. So neither a chain of small
-    changes nor a collage can tie strangers together: the collage is put with one of its parts. A pair with its
-    pictures in two groups is one that this bound cut.
-    """
-    degree = np.bincount([i for pair in pairs for i in pair[:2]], minlength=len(signatures))
-    shown = {ends: box for i, j, _, boxes in pairs for ends, box in zip(((j, i), (i, j)), boxes, strict=True)}
-    groups = {i: [i] for i in range(len(signatures))}  # representative: members
-    common = dict.fromkeys(groups, (0, 0, 1, 1))  # representative: what all members show of it
-    head = np.arange(len(signatures))
-
-    def rank(k: int) -> tuple:
-        return degree[k], signatures[k].thumbnails.tobytes()
-
-    for i, j, *_ in sorted(pairs, key=lambda pair: -pair.similarity):
-        if head[i] == head[j]:
-            continue
-        leaves, stays = sorted((head[i], head[j]), key=rank)
-        box = common[stays]
-        for k in groups[leaves]:
-            box = _intersection(box, shown.get((k, stays)) or _shown(signatures[k], signatures[stays]))
-        if (box[2] - box[0]) * (box[3] - box[1]) >= COMMON:
-            common[stays] = box
-            groups[stays] += groups[leaves]
-            head[groups.pop(leaves)] = stays
-    return np.unique(head, return_inverse=True)[1]
+def _same_face(a: Signature, b: Signature, warp: np.ndarray) -> bool:
+    """False if both show one face and it has changed, as by an expression too small to be seen in the whole."""
+    if a.face is None or b.face is None:
+        return True
+    warp = (np.linalg.inv(b.box) @ np.vstack([warp, [0, 0, 1]]) @ a.box)[:2]
+    centre = warp @ [thumbnails.SIDE / 2, thumbnails.SIDE / 2, 1]
+    if ((centre < 0) | (centre > thumbnails.SIDE)).any():  # the largest face of each is another person's
+        return True
+    overlap = register(a.face, b.face, [warp])
+    if overlap is None:
+        return False
+    change, _, detail = difference(a.face, overlap)
+    return change <= CHANGE * detail
 
 
-def _compare(a: Signature, b: Signature) -> local_features.Match | None:
-    return local_features.compare(a.features, b.features, a.thumbnails[0], b.thumbnails[0])
+def stars(signatures: list[Signature], pairs: list[Pair]) -> list[list[int]]:
+    """Of n pictures in order of preference, each that is no copy of one before it, with those that are copies of it."""
+    same = defaultdict(set)  # of these, find compares only the first with other pictures
+    for i, s in enumerate(signatures):
+        same[s.thumbnail.tobytes()].add(i)
+    copies = [{i} for i in range(len(signatures))]
+    for pair in pairs:
+        if pair.copy:
+            copies[pair.first].add(pair.second)
+    found, left = [], set(range(len(signatures)))
+    for i, others in enumerate(copies):
+        if i in left:
+            found.append(
+                sorted(left & set().union(*(same[signatures[j].thumbnail.tobytes()] for j in others)))
+            )
+            left -= set(found[-1])
+    return found
 
 
-def _shown(picture: Signature, representative: Signature) -> Box:
-    """What a picture shows of a representative, in any view and perhaps mirrored: nothing if it does not resemble it."""
-    views = np.concatenate([picture.thumbnails, picture.thumbnails[:, :, ::-1]])
-    if thumbnails.similarity(views, np.tile(representative.thumbnails, (2, 1, 1))).max() >= RESEMBLES:
-        return 0, 0, 1, 1
-    match = _compare(picture, representative)
-    return match.shown[1] if match else (0, 0, 0, 0)
-
-
-def _intersection(a: Box, b: Box) -> Box:
-    left, top = max(a[0], b[0]), max(a[1], b[1])
-    return left, top, max(left, min(a[2], b[2])), max(top, min(a[3], b[3]))
+def groups(n: int, pairs: list[Pair]) -> list[list[int]]:
+    """The connected components of n pictures, each sorted, sorted."""
+    members = {i: [i] for i in range(n)}
+    head = list(range(n))
+    for pair in pairs:
+        few, many = sorted((head[pair.first], head[pair.second]), key=lambda k: len(members[k]))
+        if few != many:
+            for i in members[few]:
+                head[i] = many
+            members[many] += members.pop(few)
+    return sorted(map(sorted, members.values()))

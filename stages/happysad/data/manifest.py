@@ -9,9 +9,9 @@ from pathlib import Path
 from happysad import CLASSES
 from happysad.common.errors import UserError
 from happysad.common.faces import Face
-from happysad.common.folders import walk
+from happysad.common.folders import CLUTTER, is_clutter, walk
 
-MINIMUM = 10  # raw files of a class; with fewer, a split is likely to stay empty
+MINIMUM = 12  # raw files of a class; with fewer, no test says anything
 CLASS_OF = {name: name for name in CLASSES}
 SPLIT_OF = {
     "train": "train",
@@ -35,7 +35,7 @@ class Picture:
     reason: str = ""
     detail: str = ""
     split: str = ""
-    group: str = ""  # the lowest id among its near-duplicates
+    group: str = ""  # the lowest id among the pictures that share its split: a scene, copies included
     id: str = ""  # a hash of the decoded pixels
     format: str = ""
     width: int | str = ""
@@ -70,19 +70,18 @@ def find_files(root: Path, source: str) -> list[Picture]:
         for subfolder, label in recognise(root, folder, CLASS_OF).items():
             files = (Path(file).relative_to(top).as_posix() for file in walk(root / subfolder))
             pictures += [Picture(file, label, split) for file in files]
-    counts = Counter((p.source_split, p.label) for p in pictures)
-    for split in splits.values():
-        for label in CLASSES:
-            if (n := counts[split, label]) < MINIMUM:
-                raise UserError(
-                    f"{Path(source, split)} holds {n} {label} files: add pictures, {MINIMUM} at the least"
-                )
+    counts = Counter(p.label for p in pictures)
+    for label in CLASSES:
+        if counts[label] < MINIMUM:
+            raise UserError(
+                f"{source} holds {counts[label]} {label} files: add pictures, {MINIMUM} at the least"
+            )
     return sorted(pictures, key=lambda p: p.path)
 
 
 def recognise(root: Path, folder: Path, meanings: dict[str, str]) -> dict[Path, str]:
     """What each sub-folder of ``folder`` means. Raises UserError for one that ``meanings`` does not name."""
-    names = sorted(e.name for e in os.scandir(root / folder) if e.name[0] != "." and e.is_dir())
+    names = sorted(e.name for e in os.scandir(root / folder) if not is_clutter(e.name) and e.is_dir())
     found = {folder / name: meanings.get(name.lower()) for name in names}
     if unknown := [f"{subfolder.name}/" for subfolder, meaning in found.items() if meaning is None]:
         raise UserError(
@@ -100,12 +99,16 @@ def print_unused(root: Path, source: str) -> None:
     top = Path(source)
     splits = sorted(e.name for e in os.scandir(root / top) if e.is_dir() and e.name.lower() in SPLIT_OF)
     for folder in [top, *(top / name for name in splits)]:
-        if loose := sorted(e.name for e in os.scandir(root / folder) if e.name[0] != "." and not e.is_dir()):
+        files = (e.name for e in os.scandir(root / folder) if not is_clutter(e.name) and not e.is_dir())
+        if loose := sorted(files):
             print(f"{folder}: {len(loose)} files outside the class folders are not used, such as {loose[0]}")
+    names = {name for _, folders, files in os.walk(root / top) for name in (*folders, *files)}
+    if clutter := sorted(name for name in names if name.lower() in CLUTTER):
+        print(f"{top}: skipped what other programs left: {', '.join(clutter)}")
 
 
 def correct(pictures: list[Picture], root: Path, corrections: str) -> None:
-    """Apply a CSV file of ``path,label``, where label may be "reject". Raises UserError for a row that does not fit."""
+    """Fill in ``corrected`` from a CSV file of ``path,label``, where label may be "reject". Raises UserError for a row that does not fit."""
     if not (root / corrections).is_file():
         raise UserError(
             f"params.yaml: corrections: {corrections} is not a file: create it with the line path,label"
@@ -131,7 +134,3 @@ def correct(pictures: list[Picture], root: Path, corrections: str) -> None:
             if picture.corrected:
                 raise UserError(f"{where}: {path} stands here twice: delete one of its lines")
             picture.corrected = label
-            if label == "reject":
-                picture.reject("by_correction", f"by {corrections}")
-            else:
-                picture.label = label

@@ -12,6 +12,7 @@ from happysad.common import faces, images
 from happysad.common.colours import BLUE, ORANGE
 from happysad.common.contact_sheet import sheet
 from happysad.common.params import Prepare
+from happysad.data.duplicates import Pair
 from happysad.data.manifest import Picture
 from happysad.data.splits import SPLITS
 
@@ -20,13 +21,13 @@ MOST = 48  # pictures on a sheet
 
 def write(
     pictures: list[Picture],
-    pairs: list[tuple[Picture, Picture, float]],
+    pairs: list[tuple[Picture, Picture, Pair]],
     source: Path,
     prepared: Path,
     pages: Path,
     params: Prepare,
 ) -> None:
-    """Write the sheets and the chart to ``pages``; ``pairs`` are near-duplicates and their similarity."""
+    """Write the sheets and the chart to ``pages``; ``pairs`` are of pictures that are copies, or of one scene."""
 
     def page(name: str, title: str, tiles: list[np.ndarray], captions: list[str], columns: int) -> None:
         sheet(tiles, captions, columns, title).save(pages / f"{name}.jpg", quality=85)
@@ -59,17 +60,19 @@ def write(
         title = f"no face or several: {len(shown)} of {len(flagged)}. The model sees what is framed, or all"
         page("faces", title, [raw(p) for p in shown], [f"{p.path}\n{p.flags}" for p in shown], 4)
 
-    doubtful = sorted((p for p in pairs if p[0].id != p[1].id), key=lambda p: p[2])[: MOST // 2]
-    title = f"near-duplicates side by side: the {len(doubtful)} least similar of {len(pairs)} pairs"
-    shown = [(p, f"{p.path}\nsimilarity {similarity:.3f}") for *pair, similarity in doubtful for p in pair]
-    page("near_duplicates", title, [raw(p) for p, _ in shown], [caption for _, caption in shown], 4)
+    for name, title in (("near_duplicates", "copies"), ("scenes", "no copies, but of one scene")):
+        some = [p for p in pairs if p[2].copy == (title == "copies") and p[0].id != p[1].id]
+        doubtful = sorted(some, key=lambda p: p[2].similarity)[: MOST // 2]
+        shown = [(p, f"{p.path}\nsimilarity {pair.similarity:.3f}") for *both, pair in doubtful for p in both]
+        title = f"{title}, side by side: the {len(doubtful)} least similar of {len(some)} pairs"
+        page(name, title, [raw(p) for p, _ in shown], [caption for _, caption in shown], 4)
 
     sizes = Counter(p.group for p in pictures if p.group)
     largest = {group for group, size in sizes.most_common(6) if size > 1}
     members = sorted((p for p in pictures if p.group in largest), key=lambda p: (-sizes[p.group], p.group))
     shown = members[:MOST]
     captions = [f"group {p.group[:6]} of {sizes[p.group]}\n{p.path}" for p in shown]
-    page("largest_groups", "the largest groups of near-duplicates", [raw(p) for p in shown], captions, 4)
+    page("largest_groups", "the largest scenes, copies included", [raw(p) for p in shown], captions, 4)
 
     elsewhere = ("", "blank", "unreadable", "too_large", "exact_duplicate", "near_duplicate")
     rejected = [p for p in pictures if p.reason not in elsewhere]
