@@ -77,7 +77,9 @@ def test_model_tflite_gives_the_scores_of_the_keras_model(finished):
     pictures = np.stack([np.asarray(Image.open(file)) for file in files])
     run = Interpreter(str(finished / "models/export/model.tflite")).get_signature_runner()
     for picture, scores in zip(pictures, keras_scores(finished, pictures), strict=True):
-        np.testing.assert_allclose(run(pictures=picture[None])["scores"], [scores], atol=2e-3)  # weights of 16 bits
+        np.testing.assert_allclose(
+            run(pictures=picture[None])["scores"], [scores], atol=2e-3
+        )  # weights of 16 bits
     metrics = read_json(finished / "metrics/export.json")
     assert metrics["pictures"] == len(pictures)
     for name, file in metrics["files"].items():
@@ -162,7 +164,9 @@ def test_a_model_of_whole_pictures_says_so_and_brings_no_detector(project):
 
 
 @pytest.mark.parametrize(("name", "fatal"), [("model.onnx", True), ("model.tflite", False)])
-def test_a_file_with_other_scores_is_left_out_unless_predict_needs_it(project, monkeypatch, capsys, name, fatal):
+def test_a_file_with_other_scores_is_left_out_unless_predict_needs_it(
+    project, monkeypatch, capsys, name, fatal
+):
     import export
     from happysad.prediction import classifier
 
@@ -181,5 +185,8 @@ def test_a_file_with_other_scores_is_left_out_unless_predict_needs_it(project, m
     else:
         export.main(project)
         assert {path.name for path in (project / "models/export").iterdir()}.isdisjoint({name})
-        assert f"| {name} | left out, since it does not match |" in (project / "models/export/README.md").read_text()
+        assert (
+            f"| {name} | left out, since it does not match |"
+            in (project / "models/export/README.md").read_text()
+        )
         assert "left out" in capsys.readouterr().out

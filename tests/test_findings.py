@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from happysad.common.caveats import NO_SKILL, caveats
 from happysad.evaluation import findings
 
 SLICES = pd.DataFrame(
@@ -57,7 +58,5 @@ def test_headline():
 
 
 def test_caveats():
-    assert findings.caveats({"scenes_divided": False}, {"better_than_chance": True}) == []
-    scenes, chance = findings.caveats({"scenes_divided": True}, {"better_than_chance": False})
-    assert "expect less on other people" in scenes
-    assert "no better than chance" in chance
+    assert caveats({"notes": []}, {"better_than_chance": True}) == []
+    assert caveats({"notes": ["scenes"]}, {"better_than_chance": False}) == ["scenes", NO_SKILL]
