@@ -48,8 +48,8 @@ tensorboard: $(VENV)/installed  ## watch the training curves of all runs
 
 clean:  ## remove what can be made again; never your pictures, nor params.yaml
 	rm -rf $(VENV) logs dvc_plots demo/node_modules demo/site data/generated data/generated_truth.csv data/prepared \
-		models/export models/model.keras models/model.json models/baseline.json models/summary.txt \
-		models/checkpoint.npz models/crossvalidate metrics/plots metrics/report.html metrics/label_errors.* \
+		data/failed models/export models/model.keras models/model.json models/baseline.json metrics/plots \
+		metrics/report.html metrics/label_errors.* metrics/crossvalidation.* \
 		data/*.partial data/.*.partial models/*.partial models/.*.partial metrics/.*.partial
 
 demo/node_modules: demo/package-lock.json

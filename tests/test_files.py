@@ -104,8 +104,13 @@ def test_make_clean_removes_what_was_made_and_nothing_that_git_has(tmp_path):
             "data/generated_truth.csv",
             "data/prepared.partial/a.png",
         ),
-        *("models/model.keras", "models/model.json", "models/baseline.json", "models/summary.txt"),
-        *("models/checkpoint.npz", "models/export/model.onnx", "models/.model.json.partial"),
+        *("models/model.keras", "models/model.json", "models/baseline.json"),
+        *(
+            "data/failed/manifest.csv",
+            "metrics/crossvalidation.csv",
+            "models/export/model.onnx",
+            "models/.model.json.partial",
+        ),
         *(
             "metrics/plots/test/roc.png",
             "metrics/report.html",
