@@ -58,12 +58,12 @@ demo/node_modules: demo/package-lock.json
 	@touch $@
 
 $(VENV)/bin/python:
-	@echo "Installing TensorFlow and what else it takes in $(VENV): 3 GB, a minute or two"
-	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
 		f"Python 3.11 to 3.13 is needed, {sys.version.split()[0]} found: make PYTHON=python3.13")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: requirements.lock | $(VENV)/bin/python
+	@echo "Installing TensorFlow and what else it takes in $(VENV): 3 GB, a minute or two"
 	pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	touch $@
 

@@ -7,6 +7,7 @@ const SIDE = 256; // pixels, of the detector's square input
 const INNER = 170; // of them, the picture's longer side
 const MIN_SCORE = 0.6;
 const NMS_IOU = 0.3;
+const DOUBTFUL = 0.75; // a face that scores less may be upside down
 const SURE = 0.8; // what the score of a turned face must reach
 const GAIN = 0.15; // by which it must exceed that of the same picture as it is
 const PRECISION = 22; // bits behind the point of the weights that pictures are resized with
@@ -74,7 +75,7 @@ async function look(input) {
   let [boxes, turned] = [weightedNms(await detect(input)), 0];
   const lies = boxes.length ? lying(boxes[0]) : 0;
   const score = boxes.length ? boxes[0].score : 0;
-  if (score < SURE || lies) {
+  if (score < DOUBTFUL || lies) {
     let least = Math.max(SURE, lies ? 0 : score + GAIN);
     for (const degrees of boxes.length ? [lies || 180] : [90, 180, 270]) {
       const again = weightedNms(await detect(turn(input, SIDE, degrees)));

@@ -16,6 +16,7 @@ SIDE = 256  # pixels, of the detector's square input
 INNER = 170  # of them, the picture's longer side: with a border, faces that fill a picture are found too
 MIN_SCORE = 0.6  # what scores lower is more often a fist, a letter or a silhouette
 NMS_IOU = 0.3  # boxes that overlap by more are one face
+DOUBTFUL = 0.75  # a face that scores less may be upside down: upright ones in photographs seldom do
 SURE = 0.8  # what the score of a turned face must reach
 GAIN = 0.15  # by which it must exceed that of the same picture as it is
 
@@ -69,7 +70,7 @@ def look(letterbox: np.ndarray) -> tuple[list[tuple[np.ndarray, float]], int]:
     """
     found, turned = weighted_nms(*detect(letterbox)), 0
     lies, score = (lying(found[0][0]), found[0][1]) if found else (0, 0.0)
-    if score < SURE or lies:
+    if score < DOUBTFUL or lies:
         least = max(SURE, 0 if lies else score + GAIN)
         for degrees in (lies or 180,) if found else (90, 180, 270):
             again = weighted_nms(*detect(np.rot90(letterbox, degrees // 90)))
