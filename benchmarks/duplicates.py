@@ -28,6 +28,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
+from happysad.common import faces
 from happysad.data import duplicates, thumbnails
 
 Pairs = set[tuple[str, str]]
@@ -304,8 +305,22 @@ def plant(originals: list[Path], folder: Path, seed: int) -> dict[tuple[str, str
 
 
 def happysad(folder: Path, names: list[str]) -> Iterator[tuple[str, str]]:
+    """Copies and pictures of one scene."""
     for i, j, *_ in duplicates.find([duplicates.signature(opened(folder / name)) for name in names]):
         yield names[i], names[j]
+
+
+def dropped(folder: Path, names: list[str]) -> Iterator[tuple[str, str]]:
+    """Copies only, by what prepare does: with the face that is in both."""
+    signatures = []
+    for name in names:
+        picture = opened(folder / name)
+        found = faces.find(picture)
+        box = faces.square_box(picture.size, found[0], 1.1) if found else None
+        signatures.append(duplicates.signature(picture, box))
+    for i, j, _, copy in duplicates.find(signatures):
+        if copy:
+            yield names[i], names[j]
 
 
 def imagehash(folder: Path, names: list[str]) -> Iterator[tuple[str, str]]:
@@ -338,7 +353,13 @@ def imagededup(folder: Path, names: list[str]) -> Iterator[tuple[str, str]]:
             yield name, other
 
 
-TOOLS = {"happysad": happysad, "imagehash": imagehash, "cleanvision": cleanvision, "imagededup": imagededup}
+TOOLS = {
+    "happysad": happysad,
+    "happysad, dropped": dropped,
+    "imagehash": imagehash,
+    "cleanvision": cleanvision,
+    "imagededup": imagededup,
+}
 
 
 def measure(tool: str, folder: Path) -> tuple[Pairs | None, float]:
@@ -366,24 +387,24 @@ def cpu() -> float:
 
 
 def growth() -> None:
-    """Time of ``thumbnails.find`` on dead leaves (Lee, Mumford and Huang, 2001): discs with the statistics of photos."""
+    """Time of ``thumbnails.candidates`` on dead leaves (Lee, Mumford and Huang, 2001): discs with the statistics of photos."""
     print("  pictures  pairs planted  found   CPU s  ms per picture")
     for n in (1_000, 10_000, 100_000):
         pictures = np.concatenate([leaves(np.random.default_rng(k), 1000) for k in range(n // 1000)])
         pictures[: n // 20] = pictures[-n // 20 :, :, ::-1] // 2 + 40  # mirrored copies of less contrast
         start = time.process_time()
-        pairs = thumbnails.find(pictures)
+        pairs = {frozenset(pair[:2]) for pair in thumbnails.candidates(list(pictures))}
         seconds = time.process_time() - start
         print(f"{n:10,} {n // 20:14,} {len(pairs):6,} {seconds:7.2f} {seconds / n * 1000:15.3f}")
 
 
 def leaves(rng: np.random.Generator, n: int, discs: int = 60) -> np.ndarray:
-    """(n, 32, 32) uint8: discs of random grey over one another, ever fewer of the larger radii."""
-    pictures = np.zeros((n, 32, 32), np.float32)
-    y, x = np.mgrid[:32, :32].astype(np.float32)
+    """(n, 64, 64) uint8: discs of random grey over one another, ever fewer of the larger radii."""
+    pictures = np.zeros((n, 64, 64), np.float32)
+    y, x = np.mgrid[:64, :64].astype(np.float32)
     for _ in range(discs):
-        radius = 2 / np.sqrt(rng.uniform(2 / 32, 1, (n, 1, 1)))  # density falls as radius to the power of -3
-        distance = np.hypot(y - rng.uniform(0, 32, (n, 1, 1)), x - rng.uniform(0, 32, (n, 1, 1)))
+        radius = 4 / np.sqrt(rng.uniform(2 / 32, 1, (n, 1, 1)))  # density falls as radius to the power of -3
+        distance = np.hypot(y - rng.uniform(0, 64, (n, 1, 1)), x - rng.uniform(0, 64, (n, 1, 1)))
         cover = np.clip(radius - distance + 0.5, 0, 1)
         pictures += cover * (rng.uniform(0, 255, (n, 1, 1)) - pictures)
     return pictures.astype(np.uint8)

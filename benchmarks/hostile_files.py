@@ -1,6 +1,6 @@
 """Run prepare on broken and malicious files: each must get a row of the manifest, in bounded time and memory.
 
-The broken files are of all seven formats: truncated, with bits flipped, bytes deleted or inserted, headers changed, or
+The broken files are of all eight formats: truncated, with bits flipped, bytes deleted or inserted, headers changed, or
 the wrong suffix. The malicious ones are cheap to make and expensive to decode. Prints what became of them. The same
 seed gives the same files.
 
@@ -8,6 +8,7 @@ seed gives the same files.
 """
 
 import argparse
+import base64
 import csv
 import io
 import os
@@ -28,6 +29,24 @@ from PIL import Image
 
 PROJECT = Path(__file__).resolve().parents[1]
 SIDE = 8000  # pixels: bombs are of 64 megapixels, just what max_megapixels lets through
+
+# A HEIC file of 29 x 100 pixels, a ramp in 10 bits: no library at hand writes the format. From the tests of pi-heif,
+# copyright (c) 2021-2023, Pillow-Heif contributors, BSD 3-Clause.
+GREY_HEIC = """
+AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAWNtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAAA5waXRt
+AAAAAAABAAAAImlsb2MAAAAAREAAAQABAAAAAAGHAAEAAAAAAAACZQAAACNpaW5mAAAAAAABAAAAFWluZmUCAAAAAAEAAGh2YzEAAAAA42lw
+cnAAAADEaXBjbwAAAHJodmNDAQQIAAAAAAAAAAAA//AA/Pz6+gAADwMgAAEAF0ABDAH//wQIAAADAJ34AAADAAD/ugJAIQABACdCAQEECAAA
+AwCd+AAAAwAA/8CCBp8rZbqrprmwIAAAAwAgAAADACEiAAEABkQBwXGLEgAAABRpc3BlAAAAAAAAAEAAAABkAAAAKGNsYXAAAAAdAAAAAQAA
+AGQAAAAB////3QAAAAIAAAAAAAAAAgAAAA5waXhpAAAAAAEKAAAAF2lwbWEAAAAAAAAAAQABBIECgwQAAAJtbWRhdAAAAmEoAa4LZz47Vmxn
+ySx7NDMf//5AIcnwscN5McCRsE35DNDPQJfYVCES+NVol9kS+NVpEohdAD/E/T9+XXOiK7QmO5Mae7K1JoAASTw61utEEsxQkOP6yvmUQAAd
+BZm/Zn0F1tmK7d/ZV5NuVM7XooAMrQAADtJI3EHeuGAxKF7i2LClgAAQ0HDGPdoT/Ua+ABjtS4s5OwA94oqLnaHFKWetmCflWUAAzUVHJGk4
+83bEC2EI0gHrQAB0lB74EwLXZHflVeTo7GNPNT0NFr8AAD1IQVsGjyNmOVfl8yfYxcAANE+XvhWoqNsH2cdc3quXsjgDUvrY+ci9w1yFUW5p
+XUQAJ9seR68OaEVlUJfvO/WEQADiMj49P8E9/ebxMwEFPcfo2G2sIZEAAHGW4xkZFnX43djkGh4HDoADsJXnPIGiQNMUXHc/c2ychgCWHUv1
+G6tctq9pdZPu6gAUjU4c90Xbe5SPbjhW4+sYACxW+BYl3PpmwmNClWxIZvrEvGAipQAAlvRPfE1s97oJVHKm5kt7gAXipYHwVlZwAdIdDc/i
+1AmAASBexR9Bw4FFdgx7bfbZIAAew4gsIYWFSMPNaHl1extgAWm2+GQzM+OyNqkteSx3/4AAbeEB61RtugfMpd6Let5duCngAADgMIpTOECK
+hiGlVmlxKOMADJRb9QZzv0+AxwmN6IZHbzwA0UP3c1v559DlReA//oAAw83jjPv7S6dY1Cy3A/kdwALxRu9+BK/l66RAA5+5p4wEAOOoMRL4
+/iFsMNMX+NWfQnIAAbhodP6BkmaYbFQoefAmPsijW9I=
+"""
 
 
 def main() -> None:
@@ -112,6 +131,7 @@ def intact() -> dict[str, bytes]:
         "jpeg.tiff": encoded(image, "TIFF", compression="jpeg"),
         "float.tiff": encoded(image.convert("F"), "TIFF"),
         "rgb.avif": encoded(image, "AVIF"),
+        "grey.heic": base64.b64decode(GREY_HEIC),
     }
 
 

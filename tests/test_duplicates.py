@@ -1,4 +1,4 @@
-"""Copies by local features, and the groups that all copies form."""
+"""Copies, pictures of one scene, and strangers."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from test_thumbnails import CHANGES, crop, jpeg, scene, strangers
 
 from happysad.common import images
-from happysad.data.duplicates import Pair, Signature, find, group, signature
+from happysad.data.duplicates import Pair, Signature, find, groups, signature, stars
 from happysad.data.local_features import NEIGHBOURS
 
 
@@ -56,8 +56,16 @@ COPIES = {
 }
 
 
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_picture_changed_as_a_whole_is_a_copy(change):
+    originals = [scene(k) for k in range(40)]
+    found = find(signatures(originals + [CHANGES[change](image) for image in originals]))
+    assert {pair[:2] for pair in found} == {(k, k + 40) for k in range(40)}
+    assert sum(pair.copy for pair in found) >= 38
+
+
 @pytest.mark.parametrize("change", COPIES)
-def test_copies_are_found(change):
+def test_a_picture_changed_in_part_is_of_the_same_scene_at_least(change):
     originals = [scene(k) for k in range(30)]
     found = find(signatures(originals + [jpeg(COPIES[change](image)) for image in originals]))
     assert {pair[:2] for pair in found} <= {(k, k + 30) for k in range(30)}
@@ -65,13 +73,66 @@ def test_copies_are_found(change):
 
 
 def test_strangers_are_not_paired():
-    assert find(signatures(strangers())) == []
+    pictures = strangers()
+    assert find(signatures(pictures + [ImageOps.flip(image) for image in pictures[:20]])) == []
 
 
 @pytest.mark.parametrize("overlay", [caption, logo, watermark, COPIES["caption and frame"]])
 def test_what_is_laid_over_strangers_does_not_pair_them(overlay):
-    busy, plain = [scene(k) for k in range(30)], [scene(k, background=255, shapes=6) for k in range(60, 80)]
+    busy, plain = [scene(k) for k in range(20)], [scene(k, background=255, shapes=6) for k in range(60, 75)]
     assert find(signatures([overlay(image) for image in busy + plain])) == []
+
+
+def person(seed: int, happy: bool, side: int = 70) -> Image.Image:
+    """One person at one place, at another moment: only the mouth and where the head is depend on the arguments."""
+    rng = np.random.default_rng(seed)
+    picture = scene(1, size=(320, 240))
+    x, y = rng.uniform(110, 120), rng.uniform(60, 70)
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse([x, y, x + side, y + 1.3 * side], "bisque", "brown", 3)
+    for eye in (0.3, 0.7):
+        draw.ellipse([x + eye * side - 5, y + side / 2 - 4, x + eye * side + 5, y + side / 2 + 4], "black")
+    mouth = [x + 0.25 * side, y + 0.75 * side, x + 0.75 * side, y + 1.1 * side]
+    draw.arc(mouth, *((10, 170) if happy else (190, 350)), "darkred", 5)
+    light = ImageEnhance.Brightness(picture).enhance(rng.uniform(0.9, 1.1))
+    return Image.fromarray(
+        (np.asarray(light) + rng.normal(0, 3, (240, 320, 3))).clip(0, 255).astype(np.uint8)
+    )
+
+
+@pytest.mark.parametrize("side", [40, 70])
+def test_another_expression_or_place_is_another_picture_of_the_same_scene(side):
+    found = find(signatures([person(seed, seed % 2 == 0, side) for seed in range(10)]))
+    assert found and sum(pair.copy for pair in found) <= 3
+    assert not any(pair.copy for pair in found if (pair.second - pair.first) % 2)
+
+
+def test_a_face_that_changed_makes_no_copy_and_a_face_alone_ties_pictures():
+    small, box = [person(1, happy, 24) for happy in (True, False)], (90, 50, 180, 130)
+    assert [pair.copy for pair in find(signatures(small))] == [True]
+    assert [pair.copy for pair in find([signature(picture, box) for picture in small])] == [False]
+    elsewhere = scene(5, size=(320, 240))
+    elsewhere.paste(small[0].crop(box), (20, 100))
+    moved = signature(elsewhere, (20, 100, 110, 180))
+    assert [pair[::3] for pair in find([signature(small[0], box), moved])] == [(0, False)]
+
+
+def smiley(seed: int, happy: bool) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    picture = Image.new("RGB", (150, 150), tuple(rng.integers(0, 256, 3)))
+    x, y, r, w = *rng.uniform(65, 85, 2), rng.uniform(35, 60), int(rng.integers(1, 5))
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse([x - r, y - r, x + r, y + r], "gold", "black", w)
+    for side in (-1, 1):
+        at = x + side * r / 3
+        draw.ellipse([at - r / 8, y - r / 2, at + r / 8, y - r / 4], "black")
+    draw.arc([x - r / 2, y, x + r / 2, y + r / 2], *((20, 160) if happy else (200, 340)), "black", w)
+    return picture
+
+
+def test_smileys_of_both_classes_are_no_copies():
+    found = find(signatures([smiley(seed, seed % 2 == 0) for seed in range(40)]))
+    assert not any(pair.copy for pair in found if (pair.second - pair.first) % 2)
 
 
 def test_a_transparent_corner(tmp_path):
@@ -87,104 +148,67 @@ def test_a_transparent_corner(tmp_path):
     assert {pair[:2] for pair in find(signatures(originals + decoded))} == {(k, k + 10) for k in range(10)}
 
 
-def test_a_pair_tells_what_each_picture_shows_of_the_other():
-    image = scene(0)
-    (pair,) = find(signatures([crop(image, 0.2, 0.1, 0.2, 0.3), image]))
-    assert pair.shown[0] == (0, 0, 1, 1)
-    assert np.allclose(pair.shown[1], (0.2, 0.1, 0.8, 0.7), atol=0.04)
-
-
 def test_pictures_without_corners():
     blank = Image.new("RGB", (64, 64), "white")
-    assert find(signatures([blank, blank, scene(0), Image.new("RGB", (1, 1))])) == [Pair(0, 1, 1)]
+    assert find(signatures([blank, blank, scene(0), Image.new("RGB", (1, 1))])) == [Pair(0, 1, 1, True)]
     assert find(signatures([blank])) == []
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.permutations(range(20)))
 def test_order_changes_nothing(order):
-    found, shuffled = find(SAMPLE), find([SAMPLE[i] for i in order])
-    expected = {(frozenset(pair[:2]), pair.similarity) for pair in found}
-    assert {(frozenset((order[i], order[j])), s) for i, j, s, _ in shuffled} == expected
-    groups, mixed = group(found, SAMPLE), group(shuffled, [SAMPLE[i] for i in order])
-    assert partition(groups, range(len(order))) == partition(mixed, order)
+    shuffled = find([SAMPLE[i] for i in order])
+    expected = {(frozenset(pair[:2]), *pair[2:]) for pair in find(SAMPLE)}
+    assert {(frozenset((order[i], order[j])), *rest) for i, j, *rest in shuffled} == expected
 
 
 SAMPLE = signatures([change(scene(k)) for k in range(4) for change in list(COPIES.values())[::2]])
 
 
-def partition(groups: np.ndarray, names) -> set[frozenset]:
-    return {frozenset(n for n, g in zip(names, groups, strict=True) if g == k) for k in groups}
-
-
 def test_more_copies_than_are_compared_with_one():
     """With one descriptor in more pictures than NEIGHBOURS, a chain of pairs still ties all of them."""
     copies = signatures([jpeg(part(scene(0), 0.7 + k / 100), 80) for k in range(3 * NEIGHBOURS)])
-    assert len(set(group(find(copies), copies))) == 1
+    assert len(groups(len(copies), find(copies))) == 1
 
 
-# Groups
-
-
-def test_groups_hold_all_copies_of_a_picture():
+# Stars and groups
+def test_groups_hold_all_copies_of_a_picture_and_stars_those_that_are_dropped():
     changes = [*CHANGES.values(), *COPIES.values()]
     pictures = signatures([change(scene(k)) for k in range(6) for change in changes])
-    groups = group(find(pictures), pictures)
-    assert (groups.reshape(6, -1) == groups[:: len(changes), None]).mean() > 0.97
-    assert len(set(groups[:: len(changes)])) == 6
+    found = find(pictures)
+    n = len(changes)
+    assert groups(len(pictures), found) == [list(range(k * n, (k + 1) * n)) for k in range(6)]
+    dropped = [i for star in stars(pictures, found) for i in star[1:]]
+    assert sum(i % n < len(CHANGES) for i in dropped) >= 54  # of 66
 
 
-def test_a_chain_of_small_changes_does_not_tie_strangers():
+@given(st.sets(st.tuples(st.integers(0, 11), st.integers(0, 11), st.booleans()), max_size=30))
+def test_no_two_kept_are_copies_and_no_pair_leaves_its_group(edges):
+    pictures = [SAMPLE[0]._replace(thumbnail=np.full((64, 64), i, np.uint8)) for i in range(12)]
+    found = sorted({Pair(a, b, 0.97, copy) for a, b, copy in edges if a < b})
+    copies = {pair[:2] for pair in found if pair.copy}
+    kept = [star[0] for star in stars(pictures, found)]
+    assert sorted(i for star in stars(pictures, found) for i in star) == list(range(12))
+    assert not any((a, b) in copies for a in kept for b in kept)
+    assert all((star[0], i) in copies for star in stars(pictures, found) for i in star[1:])
+    number = {i: n for n, group in enumerate(groups(12, found)) for i in group}
+    assert all(number[a] == number[b] for a, b, *_ in found)
+
+
+def test_a_copy_of_one_of_identical_pictures_is_a_copy_of_all():
+    one, two, other = signatures([scene(1), jpeg(scene(1), 60), scene(2)])
+    assert stars([one, other, two, one], find([one, other, two, one])) == [[0, 2, 3], [1]]
+    assert stars([two, one, other, one], find([two, one, other, one])) == [[0, 1, 3], [2]]
+
+
+def test_neither_a_chain_of_small_changes_nor_a_collage_drops_strangers():
     first, last = (np.asarray(scene(k), float) for k in (1, 2))
     chain = [Image.fromarray((first + (last - first) * k / 30).astype(np.uint8)) for k in range(31)]
-    pictures = signatures(chain)
-    found = find(pictures)
-    assert {(k, k + 1) for k in range(30)} <= {pair[:2] for pair in found}
-    groups = group(found, pictures)
-    assert groups[0] != groups[-1]
-    assert groups[0] == groups[1] and groups[-2] == groups[-1]
-
-
-def collage(*parts: Image.Image) -> Image.Image:
-    result = Image.new("RGB", (parts[0].width * len(parts), parts[0].height))
-    for k, image in enumerate(parts):
-        result.paste(image, (k * image.width, 0))
-    return result
-
-
-@pytest.mark.parametrize("times", [1, 3])
-def test_a_collage_does_not_tie_strangers(times):
-    both = collage(scene(1), scene(2))
-    pictures = signatures([scene(1), caption(scene(1)), jpeg(scene(2)), *[both] * times])
-    found = find(pictures)
-    assert {(0, 3), (2, 3)} <= {pair[:2] for pair in found}
-    groups = group(found, pictures)
-    assert groups[0] == groups[1] != groups[2]
-    assert set(groups[3:]) in ({groups[0]}, {groups[2]})
-
-
-def thumbnails_alone(*views: list[Image.Image]) -> list[Signature]:
-    none = np.zeros((0, 35), np.uint8)
-    return [Signature(signature(*images).thumbnails, none) for images in zip(*views, strict=True)]
-
-
-def test_copies_by_one_of_two_views():
-    """Pictures 0 and 1 share the first view, 1 and 2 the second, and 3 shares neither."""
-    first = [scene(0), jpeg(scene(0)), scene(2), scene(3)]
-    second = [scene(4), scene(5), jpeg(scene(5)), scene(6)]
-    pictures = [signature(*views) for views in zip(first, second, strict=True)]
-    assert list(group(find(pictures), pictures)) == [0, 0, 0, 1]
-
-
-def test_a_member_of_a_group_resembles_its_representative_in_any_view():
-    whole = [scene(k) for k in range(4)]
-    shown = [jpeg(scene(9), quality) for quality in (95, 80, 65, 50)]
-    both, alone = thumbnails_alone(whole, shown), thumbnails_alone(whole)
-    chain = [pair for pair in find(both) if pair.second - pair.first == 1]
-    assert len(chain) == 3
-    assert list(group(chain, both)) == [0, 0, 0, 0]
-    assert len(set(group(chain, alone))) > 1
-
-
-def test_groups_are_numbered_from_zero():
-    assert sorted(group([], SAMPLE[::5])) == list(range(len(SAMPLE[::5])))
+    collage = Image.new("RGB", (320, 120))
+    for k in (1, 2):
+        collage.paste(scene(k), (160 * (k - 1), 0))
+    for pictures in (chain, [collage, *chain[::30]]):
+        signed = signatures(pictures)
+        found = find(signed)
+        assert len(groups(len(signed), found)) == 1
+        assert not any({0, len(signed) - 1} <= set(star) for star in stars(signed, found))

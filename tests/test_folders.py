@@ -4,7 +4,16 @@ from happysad.common import folders
 
 
 def test_walk(tmp_path, monkeypatch):
-    for name in ("b.jpg", "a/z.jpg", "a/.hidden.jpg", ".git/c.jpg", "locked/d.jpg", "copies/e.jpg"):
+    for name in (
+        "b.jpg",
+        "a/z.jpg",
+        "a/.hidden.jpg",
+        ".git/c.jpg",
+        "locked/d.jpg",
+        "copies/e.jpg",
+        "@eaDir/f.jpg",
+        "Thumbs.db",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "a/round").symlink_to("..")

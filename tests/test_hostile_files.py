@@ -52,6 +52,24 @@ def test_a_picture_without_its_second_half_is_unreadable(tmp_path, name):
         images.read(tmp_path / "half", 64)
 
 
+def test_heic_is_read_and_costs_nothing_until_then(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(hostile_files.intact()["grey.heic"])
+    code = f"""if True:
+        import sys
+        from pathlib import Path
+        from happysad.common import images
+        assert "pi_heif" not in sys.modules
+        picture, kind = images.read(Path({str(tmp_path / "photo.jpg")!r}), 64)
+        print(kind, picture.mode, *picture.size, *(picture.getpixel((15, y))[0] for y in (5, 50, 95)))
+    """
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "stages")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    kind, mode, width, height, *levels = done.stdout.split()
+    assert (kind, mode, width, height) == ("HEIF", "RGB", "29", "100")
+    assert [int(level) for level in levels] == pytest.approx([13, 128, 243], abs=6)
+
+
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 4}])
 def test_a_jpeg_that_ends_early_by_an_end_marker_is_unreadable(options):
     """libjpeg paints the rest grey."""

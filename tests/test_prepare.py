@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import dask
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 from conftest import PROJECT, draw, draw_folder, make_project
 from PIL import Image, ImageColor
+from test_duplicates import person
+from test_thumbnails import scene
 
 import prepare
 from happysad.common import faces, images
@@ -53,7 +56,9 @@ def run(root: Path) -> dict[str, dict]:
     }
     kept = [row for row in rows.values() if row["status"] == "kept"]
     assert stored == {f"{row['split']}/{row['label']}/{row['id']}.png" for row in kept}
-    assert len({row["group"] for row in kept}) == len(kept), "a group has more than one picture"
+    if not read_json(root / "metrics/data.json")["scenes_divided"]:
+        splits = {(row["group"], row["split"]) for row in kept}
+        assert len(splits) == len({group for group, _ in splits}), "a group lies in two splits"
     assert all(row["reason"] for row in rows.values() if row["status"] == "rejected")
     counts = read_json(root / "metrics/data.json")
     assert (counts["raw"], counts["kept"]) == (len(rows), len(kept))
@@ -79,7 +84,7 @@ def test_clean_folders(project):
     assert not (project / "data/prepared.partial").exists()
     pages = {page.stem for page in (project / "metrics/plots/data").iterdir()}
     splits = {f"{split}_{label}" for split in ("train", "validation", "test") for label in ("happy", "sad")}
-    assert pages == splits | {"near_duplicates", "largest_groups", "rejected", "classes_and_sizes"}
+    assert pages == splits | {"near_duplicates", "scenes", "largest_groups", "rejected", "classes_and_sizes"}
 
 
 def test_same_bytes_again(project):
@@ -102,7 +107,7 @@ def test_copies_and_conflicts(project):
     assert found["happy/mirrored.png"] == ("near_duplicate", "of happy/5.jpg")
     assert found["happy/6.jpg"] == ("label_conflict", "looks like sad/both.jpg")
     assert found["sad/both.jpg"] == ("label_conflict", "looks like happy/6.jpg")
-    assert read_json(project / "metrics/data.json")["largest_group"] == 2
+    assert read_json(project / "metrics/data.json")["largest_scene"] == 2
 
 
 def test_odd_files(project):
@@ -148,15 +153,23 @@ def test_no_permission(project):
     )
 
 
-def test_corrections(project):
-    (project / "photos/sad/both.jpg").write_bytes((project / "photos/happy/6.jpg").read_bytes())
+def test_corrections_reach_all_copies(project):
+    happy, sad = project / "photos/happy", project / "photos/sad"
+    for original, copy in ((happy / "1.jpg", happy / "a.jpg"), (sad / "100.jpg", sad / "b.jpg")):
+        copy.write_bytes(original.read_bytes())
+    (sad / "both.jpg").write_bytes((happy / "6.jpg").read_bytes())
+    draw(1, 128, 96).save(happy / "large.png")
     corrections = ["path,label", "happy/1.jpg,sad", "sad/100.jpg,reject", "sad/both.jpg,happy"]
     (project / "data/corrections.csv").write_text("\n".join(corrections))
     rows = run(project)
     assert (rows["happy/1.jpg"]["label"], rows["happy/1.jpg"]["corrected"]) == ("sad", "sad")
-    assert list((project / "data/prepared").glob(f"*/sad/{rows['happy/1.jpg']['id']}.png"))
-    assert rows["sad/100.jpg"]["reason"] == "by_correction"
+    assert {rows[f"happy/{name}"]["label"] for name in ("1.jpg", "a.jpg", "large.png")} == {"sad"}
+    assert list((project / "data/prepared").glob(f"*/sad/{rows['happy/large.png']['id']}.png"))
+    assert rows["sad/100.jpg"]["reason"] == rows["sad/b.jpg"]["reason"] == "by_correction"
     assert {rows["happy/6.jpg"]["reason"], rows["sad/both.jpg"]["reason"]} == {"", "exact_duplicate"}
+    (project / "data/corrections.csv").write_text("path,label\nhappy/a.jpg,sad\nhappy/large.png,reject\n")
+    with pytest.raises(UserError, match=r"happy/a\.jpg .* sad and its copy happy/large\.png reject"):
+        prepare.main(project)
 
 
 @pytest.mark.parametrize(
@@ -239,16 +252,58 @@ def test_the_model_is_shown_the_largest_face(project):
     assert np.isnan(rows["happy/two.png"]["faces"])
 
 
-def test_one_face_in_two_pictures_is_a_copy(project):
+def test_one_face_in_two_pictures_ties_them(project):
     portrait(1, (300, 200), (150, 80)).save(project / "photos/happy/right.png")
     portrait(1, (200, 240), (20, 30)).save(project / "photos/happy/left.png")
-    assert run(project)["happy/left.png"]["status"] == "kept"
     make_project(project, source="photos", prepare=FACES)
-    row = run(project)["happy/left.png"]
-    assert (row["reason"], row["detail"]) == ("near_duplicate", "of happy/right.png")
-    page = np.asarray(Image.open(project / "metrics/plots/data/near_duplicates.jpg"), int)
+    rows = run(project)
+    assert rows["happy/left.png"]["status"] == rows["happy/right.png"]["status"] == "kept"
+    assert rows["happy/left.png"]["group"] == rows["happy/right.png"]["group"]
+    page = np.asarray(Image.open(project / "metrics/plots/data/scenes.jpg"), int)
     framed = np.abs(page - ImageColor.getrgb(ORANGE)).max(axis=2) < 40
     assert framed.sum() > 2 * 4 * 40  # a frame in each picture
+
+
+def test_a_part_of_a_picture_never_lies_in_another_split(project):
+    for seed in range(10):
+        whole = draw(1000 + seed, 480, 320)
+        whole.paste(scene(seed, size=(480, 320)))
+        parts = [whole, whole.crop((0, 0, 320, 320)), whole.crop((144, 0, 480, 320))]
+        parts += [parts[2].crop((k, k, 300 + k, 300)) for k in range(0, 20, 4)]
+        for k, picture in enumerate(parts):
+            picture.save(project / f"photos/happy/{seed} part {k}.png")
+    rows = run(project)
+    for seed in range(10):
+        own = [row for name, row in rows.items() if name.startswith(f"happy/{seed} part")]
+        assert len({row["split"] for row in own if row["status"] == "kept"}) == 1
+
+
+def test_one_person_before_one_camera_is_divided_and_it_is_told(tmp_path, capsys):
+    for label in ("happy", "sad"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for k in range(20):
+            person(100 + k, label == "happy").save(tmp_path / f"photos/{label}/frame{k}.png")
+    rows = run(make_project(tmp_path, source="photos", prepare=SHARES))
+    assert not any(row["reason"] == "label_conflict" for row in rows.values())
+    kept = [(row["split"], row["label"]) for row in rows.values() if row["status"] == "kept"]
+    assert set(kept) == set(product(("train", "validation", "test"), ("happy", "sad")))
+    assert read_json(tmp_path / "metrics/data.json")["notes"] == [prepare.DIVIDED]
+    assert prepare.DIVIDED in capsys.readouterr().out
+    test = [int(name[11:-4]) for name, row in rows.items() if row["split"] == "test" and name[:5] == "happy"]
+    assert max(test) < 10  # neighbours
+
+
+def test_what_is_left_of_a_class_is_told_with_the_reason_and_the_evidence(project):
+    for file in (project / "photos/sad").iterdir():
+        file.write_bytes((project / f"photos/happy/{int(file.stem) - 100}.jpg").read_bytes())
+    with pytest.raises(
+        UserError, match=r"25 of 25 are label_conflict, such as sad/100\.jpg: looks like happy/0\.jpg"
+    ):
+        prepare.main(project)
+    evidence = project / prepare.FAILED
+    assert set(read_csv(evidence / "manifest.csv")["reason"]) == {"label_conflict"}
+    assert (evidence / "rejected.jpg").exists()
+    assert not (project / "data/prepared").exists()
 
 
 def test_quality_is_that_of_what_the_model_is_shown(project):
@@ -389,11 +444,17 @@ def test_other_names_of_folders(tmp_path, name):
     }
 
 
-def test_files_outside_the_class_folders_are_told(project, capsys):
+def test_files_that_are_not_used_are_told(project, capsys):
     draw(1).save(project / "photos/loose.jpg")
+    for folder in ("__MACOSX", "@eaDir", "happy/@eaDir"):
+        (project / "photos" / folder).mkdir()
+        draw(2).save(project / "photos" / folder / "2.jpg")
+    (project / "photos/sad/Thumbs.db").touch()
     prepare.main(project)
-    message = "1 files outside the class folders are not used, such as loose.jpg"
-    assert capsys.readouterr().out.count(message) == 1
+    printed = capsys.readouterr().out
+    assert printed.count("1 files outside the class folders are not used, such as loose.jpg") == 1
+    assert printed.count("photos: skipped what other programs left: @eaDir, Thumbs.db, __MACOSX") == 1
+    assert len(manifest(project)) == 50
 
 
 @pytest.mark.parametrize(
@@ -405,10 +466,13 @@ def test_files_outside_the_class_folders_are_told(project, capsys):
         (lambda photos: photos.rename(photos.parent / "elsewhere"), "source: photos is not a folder"),
         (lambda photos: [f.unlink() for f in (photos / "sad").iterdir()], "photos holds 0 sad files"),
         (
-            lambda photos: [f.unlink() for f in list((photos / "sad").iterdir())[9:]],
-            "photos holds 9 sad files",
+            lambda photos: [f.unlink() for f in list((photos / "sad").iterdir())[11:]],
+            "photos holds 11 sad files",
         ),
-        (lambda photos: [f.write_text("x") for f in photos.rglob("*.jpg")], "none of the 50 files"),
+        (
+            lambda photos: [f.write_text("x") for f in photos.rglob("*.jpg")],
+            "25 of 25 are unreadable, such as sad/100.jpg: not in a known picture format",
+        ),
         (
             lambda photos: [f.write_text("x") for f in (photos / "sad").iterdir()],
             "no sad picture is left for train",

@@ -1,4 +1,7 @@
-"""No group spans two splits, and pictures stay where they were put."""
+"""Pictures stay where they were put, scenes in one split, and small folders have both classes in each."""
+
+from collections import Counter
+from itertools import product
 
 from conftest import PROJECT
 from hypothesis import given
@@ -6,6 +9,7 @@ from hypothesis import strategies as st
 
 from happysad.common.params import load
 from happysad.data import splits
+from happysad.data.manifest import Picture
 
 PARAMS = load(PROJECT).prepare
 positions = st.floats(0, 1, exclude_max=True)
@@ -42,3 +46,48 @@ def test_fractions_hold():
 
 def test_the_seed_and_the_key_matter():
     assert len({splits.position(key, seed) for key in "abc" for seed in range(3)}) == 9
+
+
+def picture(label: str, name: str, position: float | None = None) -> Picture:
+    position = splits.position(name, 1) if position is None else position
+    return Picture(f"{label}/{name}.jpg", label, "", status="kept", id=f"{label} {name}", position=position)
+
+
+@given(st.integers(0, 10**6), st.integers(12, 30))
+def test_each_split_has_both_classes_from_12_pictures_on(seed, n):
+    scenes = [[picture(label, f"{seed + k}")] for label in ("happy", "sad") for k in range(n)]
+    before = [splits.assign({p.position}, {""}, (), PARAMS) for (p,) in sorted(scenes, key=lambda s: s[0].id)]
+    moved, divided = splits.split_scenes(scenes, (), PARAMS)
+    pictures = sorted((p for scene in scenes for p in scene), key=lambda p: p.id)
+    assert {(p.split, p.label) for p in pictures} == set(product(splits.SPLITS, ("happy", "sad")))
+    assert divided == 0
+    assert sum(p.split != split for p, split in zip(pictures, before, strict=True)) == moved <= 8
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.integers(0, 10**6))
+def test_scenes_are_divided_only_if_they_have_to_be(sizes, seed):
+    scenes = [
+        [
+            picture(label, f"{seed} {k} {i}")
+            for label in ("happy", "sad")
+            for i in range(max(n, 6 - len(sizes)))
+        ]
+        for k, n in enumerate(sizes)
+    ]
+    _, divided = splits.split_scenes(scenes, (), PARAMS)
+    kept = Counter((p.split, p.label) for scene in scenes for p in scene)
+    assert divided <= len(scenes)
+    if divided == 0:
+        assert all(len({p.split for p in scene}) == 1 for scene in scenes)
+    if sum(len(scene) for scene in scenes) >= 24:
+        assert set(kept) == set(product(splits.SPLITS, ("happy", "sad")))
+    else:
+        assert all(p.split and p.group for scene in scenes for p in scene)
+
+
+def test_a_scene_is_divided_in_natural_order():
+    scene = [picture(label, f"frame{k}", 0.5) for label in ("happy", "sad") for k in range(20)]
+    assert splits.split_scenes([scene], (), PARAMS) == (0, 1)
+    assert sorted(splits.natural(p.path) for p in scene if p.split == "test" and p.label == "sad") == [
+        splits.natural(f"sad/frame{k}.jpg") for k in range(4)
+    ]

@@ -68,23 +68,45 @@ def find(signatures: list[Signature]) -> list[Pair]:
     heads = [first.setdefault(s.thumbnail.tobytes(), i) for i, s in enumerate(signatures)]
     pairs = [Pair(head, i, 1.0, True) for i, head in enumerate(heads) if head != i]
     order = [first[content] for content in sorted(first)]
-    ordered = [signatures[i] for i in order]
-    warps = {}
-    for a, b, mirrored in thumbnails.candidates([s.thumbnail for s in ordered]):
-        warps[min(a, b), max(a, b)] = [MIRRORED if mirrored else UNCHANGED]
-    for a, b in local_features.candidates([s.features for s in ordered]).tolist():
-        if (warp := local_features.align(ordered[a].features, ordered[b].features)) is not None:
-            warps.setdefault((a, b), []).append(warp)
+    warps = _starts({i: signatures[i].thumbnail for i in order})
+    features = [signatures[i].features for i in order]
+    for a, b in local_features.candidates(features):
+        if (warp := local_features.align(features[a], features[b])) is not None:
+            warps.setdefault((order[a], order[b]), []).append(warp)
+    found = {}
     for (a, b), starts in warps.items():
-        if (
-            overlap := register(ordered[a].thumbnail, ordered[b].thumbnail, starts)
-        ) and overlap.similarity >= ALIKE:
-            change, motion, detail = difference(ordered[a].thumbnail, overlap)
-            if 1 - overlap.middle <= MIDDLE * detail:
-                still = change <= CHANGE * detail and motion <= MOTION and overlap.shown >= SHOWN
-                copy = still and _same_face(ordered[a], ordered[b], overlap.warp)
-                pairs.append(Pair(*sorted((order[a], order[b])), overlap.similarity, copy))
-    return sorted(pairs)
+        if match := _compare(signatures[a].thumbnail, signatures[b].thumbnail, starts):
+            similarity, copy, warp = match
+            found[a, b] = Pair(
+                *sorted((a, b)), similarity, copy and _same_face(signatures[a], signatures[b], warp)
+            )
+    # The model may be shown the same face of pictures that are otherwise cropped too differently.
+    for (a, b), starts in _starts(
+        {i: s.face for i in order if (s := signatures[i]).face is not None}
+    ).items():
+        if (a, b) not in found and (match := _compare(signatures[a].face, signatures[b].face, starts)):
+            found[a, b] = Pair(*sorted((a, b)), match[0], False)
+    return sorted([*pairs, *found.values()])
+
+
+def _starts(pictures: dict[int, np.ndarray]) -> dict[tuple[int, int], list[np.ndarray]]:
+    """The warps to begin with, by pair of candidates among thumbnails."""
+    names, found = list(pictures), {}
+    for a, b, mirrored in thumbnails.candidates(list(pictures.values())):
+        found[names[min(a, b)], names[max(a, b)]] = [MIRRORED if mirrored else UNCHANGED]
+    return found
+
+
+def _compare(first: np.ndarray, second: np.ndarray, starts: list) -> tuple[float, bool, np.ndarray] | None:
+    """Similarity, whether they are copies, and their warp, for thumbnails of one scene."""
+    overlap = register(first, second, starts)
+    if overlap is None or overlap.similarity < ALIKE:
+        return None
+    change, motion, detail = difference(first, overlap)
+    if 1 - overlap.middle > MIDDLE * detail:
+        return None
+    copy = change <= CHANGE * detail and motion <= MOTION and overlap.shown >= SHOWN
+    return overlap.similarity, copy, overlap.warp
 
 
 def _same_face(a: Signature, b: Signature, warp: np.ndarray) -> bool:
@@ -95,8 +117,7 @@ def _same_face(a: Signature, b: Signature, warp: np.ndarray) -> bool:
     centre = warp @ [thumbnails.SIDE / 2, thumbnails.SIDE / 2, 1]
     if ((centre < 0) | (centre > thumbnails.SIDE)).any():  # the largest face of each is another person's
         return True
-    overlap = register(a.face, b.face, [warp])
-    if overlap is None:
+    if (overlap := register(a.face, b.face, [warp])) is None:
         return False
     change, _, detail = difference(a.face, overlap)
     return change <= CHANGE * detail

@@ -40,8 +40,10 @@ def describe(picture: Image.Image) -> np.ndarray:
     return np.hstack([descriptors[:CORNERS], places.astype(np.uint8)])
 
 
-def candidates(pictures: list[np.ndarray]) -> np.ndarray:
-    """(p, 2) indices of pictures, first < second, that share SHARED descriptors; ``pictures`` as from ``describe``."""
+def candidates(pictures: list[np.ndarray]) -> list[list[int]]:
+    """Pairs of indices of pictures, first < second, that share SHARED descriptors; ``pictures`` as from ``describe``."""
+    if not pictures:
+        return []
     descriptors = np.concatenate([corners[:, :32] for corners in pictures])
     angle = np.concatenate([corners[:, 34] for corners in pictures])
     picture = np.repeat(np.arange(len(pictures)), [len(corners) for corners in pictures])
@@ -63,7 +65,7 @@ def candidates(pictures: list[np.ndarray]) -> np.ndarray:
     found = np.unique(np.concatenate(found))
     pairs = picture[found >> 32] * len(pictures) + picture[found & 0xFFFFFFFF]
     pairs, counts = np.unique(pairs, return_counts=True)
-    return np.stack(np.divmod(pairs[counts >= SHARED], len(pictures)), axis=1)
+    return np.stack(np.divmod(pairs[counts >= SHARED], len(pictures)), axis=1).tolist()
 
 
 def align(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:

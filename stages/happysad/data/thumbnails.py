@@ -41,6 +41,8 @@ def perceptual_hash(thumbnail: np.ndarray) -> str:
 @threadpool_limits.wrap(limits=1)  # for products this small, more threads only wait for one another
 def candidates(thumbnails: list[np.ndarray]) -> list[tuple[int, int, bool]]:
     """Pairs that pass both tests, and whether one is mirrored."""
+    if not thumbnails:
+        return []
     batches = (_vectors(np.stack(thumbnails[i : i + BATCH])) for i in range(0, len(thumbnails), BATCH))
     even, odd, even_tangents, odd_tangents = map(np.concatenate, zip(*batches, strict=True))
     rows = max(1, CELLS // len(even))
