@@ -30,8 +30,9 @@ def compare(model: keras.Model, out: Path, pictures: np.ndarray) -> dict[str, di
     files = {}
     for name, (given, seen) in inputs.items():
         score = classifier.load(out / name).score
-        difference = np.abs([score(picture) for picture in given] - cnn.predict(model, seen)).max()
-        matches = bool(difference <= TOLERANCE[name])  # not if it is NaN
+        differences = np.abs([score(picture) for picture in given] - cnn.predict(model, seen))
+        difference = np.nan_to_num(differences, nan=1.0).max()
+        matches = bool(difference <= TOLERANCE[name])
         size = (out / name).stat().st_size
         files[name] = {"bytes": size, "largest_difference": difference, "matches": matches}
         print(
