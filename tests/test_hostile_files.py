@@ -60,6 +60,7 @@ def test_heic_is_read_and_costs_nothing_until_then(tmp_path):
         from happysad.common import images
         assert "pi_heif" not in sys.modules
         picture, kind = images.read(Path({str(tmp_path / "photo.jpg")!r}), 64)
+        picture.thumbnail((200, 200))
         print(kind, picture.mode, *picture.size, *(picture.getpixel((15, y))[0] for y in (5, 50, 95)))
     """
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "stages")}

@@ -66,9 +66,12 @@ def from_bytes(content: bytes, max_megapixels: float) -> tuple[Image.Image, str]
             raise Unusable("too_large", f"{size} are more than {max_megapixels:g} megapixels: {remedy}")
         if picture.format in ("JPEG", "MPO"):
             _check_scans(picture, file, content, megapixels)
+        kind = picture.format
         picture.load()
+        if kind == "HEIF":  # its plugin decodes again in later calls
+            picture = picture.copy()
         ImageOps.exif_transpose(picture, in_place=True)
-        return _to_rgb(picture), picture.format
+        return _to_rgb(picture), kind
     except Unusable:
         raise
     except UnidentifiedImageError:

@@ -23,9 +23,9 @@ from happysad.data.registration import difference, register
 ALIKE, MIDDLE = (
     0.95,
     0.12,
-)  # of one scene: least correlation of details; how much it may lack of 1 in the middle
+)  # of one scene: least correlation of details, most that it lacks of 1 in the middle
 CHANGE, MOTION = 0.9, 0.5  # of copies: the largest difference, in pixels of thumbnails
-SHOWN = 0.6  # the least share of each of two copies that the other shows; a smaller part is only of the same scene
+SHOWN = 0.6  # of copies: the least share of each that the other shows
 UNCHANGED, MIRRORED = np.eye(2, 3), np.array([[-1.0, 0, thumbnails.SIDE - 1], [0, 1, 0]])  # warps
 
 
@@ -51,10 +51,10 @@ def signature(picture: Image.Image, face: tuple[int, int, int, int] | None = Non
     whole, features = thumbnails.thumbnail(grey), local_features.describe(grey)
     if face is None:
         return Signature(whole, features, None, None)
-    left, top, right, bottom = np.array(face) / (*picture.size, *picture.size)
-    x, y = right - left, bottom - top
-    centre = thumbnails.SIDE * np.array([left, top]) + np.array([x, y]) / 2 - 0.5  # of the first pixel
-    box = np.array([[x, 0, centre[0]], [0, y, centre[1]], [0, 0, 1]])
+    box = np.eye(3)
+    left_top, right_bottom = np.array(face).reshape(2, 2) / picture.size
+    box[[0, 1], [0, 1]] = right_bottom - left_top
+    box[:2, 2] = thumbnails.SIDE * left_top + (right_bottom - left_top - 1) / 2  # centres of pixels
     return Signature(whole, features, thumbnails.thumbnail(grey.crop(face)), box)
 
 
@@ -64,6 +64,8 @@ def find(signatures: list[Signature]) -> list[Pair]:
     Of pictures with identical thumbnails, the first is paired with each of the others and stands for them in
     all other pairs. Apart from that the pairs do not depend on the order of the pictures.
     """
+    if not signatures:
+        return []
     first = {}
     heads = [first.setdefault(s.thumbnail.tobytes(), i) for i, s in enumerate(signatures)]
     pairs = [Pair(head, i, 1.0, True) for i, head in enumerate(heads) if head != i]
@@ -74,27 +76,25 @@ def find(signatures: list[Signature]) -> list[Pair]:
         if (warp := local_features.align(features[a], features[b])) is not None:
             warps.setdefault((order[a], order[b]), []).append(warp)
     found = {}
-    for (a, b), starts in warps.items():
-        if match := _compare(signatures[a].thumbnail, signatures[b].thumbnail, starts):
-            similarity, copy, warp = match
-            found[a, b] = Pair(
-                *sorted((a, b)), similarity, copy and _same_face(signatures[a], signatures[b], warp)
-            )
+    for (i, j), starts in warps.items():
+        a, b = signatures[i], signatures[j]
+        if match := _compare(a.thumbnail, b.thumbnail, starts):
+            found[i, j] = match[0], match[1] and _same_face(a, b, match[2])
     # The model may be shown the same face of pictures that are otherwise cropped too differently.
-    for (a, b), starts in _starts(
-        {i: s.face for i in order if (s := signatures[i]).face is not None}
-    ).items():
-        if (a, b) not in found and (match := _compare(signatures[a].face, signatures[b].face, starts)):
-            found[a, b] = Pair(*sorted((a, b)), match[0], False)
-    return sorted([*pairs, *found.values()])
+    faces = {i: signatures[i].face for i in order if signatures[i].face is not None}
+    for (i, j), starts in _starts(faces).items() if faces else ():
+        if (i, j) not in found and (match := _compare(faces[i], faces[j], starts)):
+            found[i, j] = match[0], False
+    return sorted(pairs + [Pair(*sorted(ends), *rest) for ends, rest in found.items()])
 
 
 def _starts(pictures: dict[int, np.ndarray]) -> dict[tuple[int, int], list[np.ndarray]]:
     """The warps to begin with, by pair of candidates among thumbnails."""
-    names, found = list(pictures), {}
-    for a, b, mirrored in thumbnails.candidates(list(pictures.values())):
-        found[names[min(a, b)], names[max(a, b)]] = [MIRRORED if mirrored else UNCHANGED]
-    return found
+    names = list(pictures)
+    return {
+        (names[min(a, b)], names[max(a, b)]): [MIRRORED if mirrored else UNCHANGED]
+        for a, b, mirrored in thumbnails.candidates([*pictures.values()])
+    }
 
 
 def _compare(first: np.ndarray, second: np.ndarray, starts: list) -> tuple[float, bool, np.ndarray] | None:
@@ -105,7 +105,8 @@ def _compare(first: np.ndarray, second: np.ndarray, starts: list) -> tuple[float
     change, motion, detail = difference(first, overlap)
     if 1 - overlap.middle > MIDDLE * detail:
         return None
-    copy = change <= CHANGE * detail and motion <= MOTION and overlap.shown >= SHOWN
+    shown = overlap.inside.mean() * min(1, abs(np.linalg.det(overlap.warp[:, :2])))
+    copy = bool(change <= CHANGE * detail and motion <= MOTION and shown >= SHOWN)
     return overlap.similarity, copy, overlap.warp
 
 

@@ -42,8 +42,6 @@ def describe(picture: Image.Image) -> np.ndarray:
 
 def candidates(pictures: list[np.ndarray]) -> list[list[int]]:
     """Pairs of indices of pictures, first < second, that share SHARED descriptors; ``pictures`` as from ``describe``."""
-    if not pictures:
-        return []
     descriptors = np.concatenate([corners[:, :32] for corners in pictures])
     angle = np.concatenate([corners[:, 34] for corners in pictures])
     picture = np.repeat(np.arange(len(pictures)), [len(corners) for corners in pictures])

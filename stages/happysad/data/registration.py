@@ -22,6 +22,7 @@ WINDOW, NOISE, DETAIL = (
     1,
 )  # pixels; grey levels that are no difference; grey levels per pixel that are a detail
 WIDE, STILL = 15, 5  # pixels; the slope in grey levels per pixel from which on motion is taken for real
+STEPS = (cv2.TERM_CRITERIA_MAX_ITER | cv2.TERM_CRITERIA_EPS, 20, 1e-4)  # of ECC
 
 cv2.setNumThreads(1)  # pictures are described side by side already
 
@@ -35,22 +36,16 @@ class Overlap(NamedTuple):
     inside: np.ndarray  # (64, 64) bool
     warp: np.ndarray
 
-    @property
-    def shown(self) -> float:
-        """The share of each picture that the other shows, the smaller of the two."""
-        return float(self.inside.mean() * min(1, abs(np.linalg.det(self.warp[:, :2]))))
-
 
 def register(first: np.ndarray, second: np.ndarray, warps: list[np.ndarray]) -> Overlap | None:
     """The best overlap of two (64, 64) uint8 thumbnails, None if there is hardly any. ``warps`` are where to begin."""
     details = _details(first)
-    best = _best(details, second, warps)
-    return best and _best(details, second, [best.warp, _refined(first, second, best.warp)])
-
-
-def _best(details: np.ndarray, second: np.ndarray, warps: list[np.ndarray]) -> Overlap | None:
     found = [overlap for warp in warps if (overlap := _overlap(details, second, warp))]
-    return max(found, key=lambda overlap: overlap[:2], default=None)
+    if not found:
+        return None
+    best = max(found, key=lambda overlap: overlap[:2])
+    refined = _overlap(details, second, _refined(first, second, best.warp))
+    return refined if refined and refined[:2] >= best[:2] else best
 
 
 def _overlap(details: np.ndarray, second: np.ndarray, warp: np.ndarray) -> Overlap | None:
@@ -73,12 +68,9 @@ def _details(picture: np.ndarray) -> np.ndarray:
 def _refined(first: np.ndarray, second: np.ndarray, warp: np.ndarray) -> np.ndarray:
     for scale in (2, 1):  # coarse, then fine
         small = (first, second) if scale == 1 else (cv2.pyrDown(first), cv2.pyrDown(second))
-        start, steps = (
-            (warp / [1, 1, scale]).astype(np.float32),
-            (cv2.TERM_CRITERIA_MAX_ITER | cv2.TERM_CRITERIA_EPS, 20, 1e-4),
-        )
+        start = (warp / [1, 1, scale]).astype(np.float32)
         try:
-            warp = cv2.findTransformECC(*small, start, cv2.MOTION_AFFINE, steps, None, 3)[1] * [1, 1, scale]
+            warp = cv2.findTransformECC(*small, start, cv2.MOTION_AFFINE, STEPS, None, 3)[1] * [1, 1, scale]
         except cv2.error:  # it does not converge: strangers
             break
     return warp
@@ -99,12 +91,11 @@ def difference(first: np.ndarray, overlap: Overlap) -> tuple[float, float, float
     found = []
     for pair in ((first, _toned(moved, first, inside)), (moved, _toned(first, moved, inside))):
         a, b = (picture.astype(np.float64) for picture in pair)  # whole numbers, so that all sums are exact
-        slopes = [
-            (cv2.Sobel(x, -1, 1, 0), cv2.Sobel(x, -1, 0, 1)) for x in (a, b, a + b)
-        ]  # times 8, 8 and 16
-        slope = box(np.maximum(*(np.abs(x) + np.abs(y) for x, y in slopes[:2])) / 8, WINDOW)
+        *slopes, (x, y) = [(cv2.Sobel(z, -1, 1, 0), cv2.Sobel(z, -1, 0, 1)) for z in (a, b, a + b)]
+        slope = box(
+            np.maximum(*(np.abs(x) + np.abs(y) for x, y in slopes)) / 8, WINDOW
+        )  # Sobel's are times 8
         change = box(np.abs(a - b), WINDOW) / (slope + NOISE * box(np.ones_like(a), WINDOW))
-        x, y = slopes[2]
         xx, yy = (box(z * z, WIDE) + (16 * STILL * WIDE) ** 2 for z in (x, y))
         xy, xr, yr = (box(z, WIDE) for z in (x * y, x * (a - b), y * (a - b)))
         motion = 16 * np.hypot(yy * xr - xy * yr, xx * yr - xy * xr) / (xx * yy - xy * xy)
@@ -121,8 +112,8 @@ def _toned(picture: np.ndarray, like: np.ndarray, inside: np.ndarray) -> np.ndar
 
 
 def _eroded(mask: np.ndarray, steps: int) -> np.ndarray:
-    padded = cv2.BORDER_CONSTANT
-    return cv2.erode(mask.astype(np.uint8), None, iterations=steps, borderType=padded, borderValue=0) > 0
+    edge = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
+    return cv2.erode(mask.astype(np.uint8), None, iterations=steps, **edge) > 0
 
 
 def _trimmed_correlation(x: np.ndarray, y: np.ndarray) -> float:

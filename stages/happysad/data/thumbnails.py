@@ -23,6 +23,12 @@ ALIKE, TANGENT = 0.74, 0.95  # minimum correlations in tests 1 and 2
 NEIGHBOURS = 32  # candidates of a picture, at most: bounds the cost of many pictures from one camera
 CELLS, BATCH = 2**22, 2**11  # pairs and pictures at a time: bound memory
 
+CENTRES = (2 * np.arange(SIDE)[:, None] + 1) / SIDE - 1  # of pixels: a picture spans [-1, 1]
+FREQUENCIES = np.pi / 2 * np.arange(LOW)
+WAVE = np.cos((CENTRES + 1) * FREQUENCIES)  # (64, 10), the cosines of the DCT
+WAVE[:, 0] = np.sqrt(0.5)
+SLOPE = -np.sin((CENTRES + 1) * FREQUENCIES) * FREQUENCIES  # their derivatives
+
 
 def thumbnail(picture: Image.Image) -> np.ndarray:
     """The (64, 64) uint8 thumbnail of a grey picture."""
@@ -32,8 +38,7 @@ def thumbnail(picture: Image.Image) -> np.ndarray:
 def perceptual_hash(thumbnail: np.ndarray) -> str:
     """The signs of the 24 lowest DCT coefficients of a thumbnail, as hexadecimal digits.
 
-    Recompressing or resizing a picture seldom changes it, its last bits hardly ever. Unrelated pictures may
-    share it.
+    Recompressing or resizing a picture seldom changes it, its last bits hardly ever. Unrelated ones may share it.
     """
     return np.packbits(dct(thumbnail[None], 5).ravel()[1:] > 0).tobytes().hex()
 
@@ -41,8 +46,6 @@ def perceptual_hash(thumbnail: np.ndarray) -> str:
 @threadpool_limits.wrap(limits=1)  # for products this small, more threads only wait for one another
 def candidates(thumbnails: list[np.ndarray]) -> list[tuple[int, int, bool]]:
     """Pairs that pass both tests, and whether one is mirrored."""
-    if not thumbnails:
-        return []
     batches = (_vectors(np.stack(thumbnails[i : i + BATCH])) for i in range(0, len(thumbnails), BATCH))
     even, odd, even_tangents, odd_tangents = map(np.concatenate, zip(*batches, strict=True))
     rows = max(1, CELLS // len(even))
@@ -63,7 +66,7 @@ def candidates(thumbnails: list[np.ndarray]) -> list[tuple[int, int, bool]]:
 
 
 def _vectors(thumbnails: np.ndarray) -> tuple[np.ndarray, ...]:
-    """What the tests compare, as float32 integers: even and odd parts of the pictures and of their tangents.
+    """What the tests compare, as float32 integers: even and odd parts of pictures and of their tangents.
 
     A picture is its DCT coefficients without their mean, of length UNIT; its tangents are an orthogonal
     basis, each of length UNIT, of the space that the picture and its derivatives by shift and stretch span.
@@ -72,8 +75,7 @@ def _vectors(thumbnails: np.ndarray) -> tuple[np.ndarray, ...]:
     c = dct(thumbnails, LOW)
     c[:, 0, 0] = 0  # brightness
     c /= np.maximum(np.sqrt(np.square(c).sum((1, 2), keepdims=True)), 1e-6)
-    wave, slope = _waves(LOW)
-    shift, stretch = (2 / SIDE * wave.T @ d for d in (slope, slope * CENTRES[:, None]))
+    shift, stretch = (2 / SIDE * WAVE.T @ d for d in (SLOPE, SLOPE * CENTRES))
     vectors = np.stack([c, shift @ c, c @ shift.T, stretch @ c, c @ stretch.T], axis=1)
     vectors[:, :, 0, 0] = 0
     vectors = vectors.reshape(-1, 5, LOW * LOW)
@@ -95,18 +97,6 @@ def dct(thumbnails: np.ndarray, count: int) -> np.ndarray:
     They are exact: with cosines in multiples of 2**-12 all sums fit in a float64, and rounded to multiples
     of 2**-10 so do the sums of their squares.
     """
-    wave, _ = _waves(count)
+    wave = WAVE[:, :count]
     wave = np.rint(4096 * wave * np.exp(-2 * np.square(np.arange(count) / count))) / 4096 * (2 / SIDE)
     return np.rint(1024 * (wave.T @ thumbnails.astype(np.float64) @ wave)) / 1024
-
-
-def _waves(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The cosines of the DCT at the centres of a thumbnail's pixels, and their derivatives: (64, count) each."""
-    frequency = np.pi / 2 * np.arange(count)
-    angle = (CENTRES + 1)[:, None] * frequency
-    wave, slope = np.cos(angle), -np.sin(angle) * frequency
-    wave[:, 0] = np.sqrt(0.5)
-    return wave, slope
-
-
-CENTRES = (2 * np.arange(SIDE) + 1) / SIDE - 1  # of a thumbnail's pixels along one axis: it spans [-1, 1]
