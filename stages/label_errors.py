@@ -26,10 +26,10 @@ IDENTITY = ["path", "label", "split", "group"]
 def main(root: Path) -> None:
     params = load(root)
     predictions, manifest_file = root / "metrics/crossvalidation.csv", root / "data/prepared/manifest.csv"
-    remedy = "set crossvalidate.folds in params.yaml, for example to 5, and run `dvc repro crossvalidate`"
-    if not predictions.exists() or (rows := read_csv(predictions)).empty:
-        raise UserError(f"{predictions} holds no predictions: {remedy}")
-    manifest = read_csv(manifest_file)
+    remedy = "run python stages/crossvalidate.py"
+    if not predictions.exists():
+        raise UserError(f"{predictions} is missing: {remedy}")
+    rows, manifest = read_csv(predictions), read_csv(manifest_file)
     trained_on = manifest.loc[manifest["split"].isin(["train", "validation"]), IDENTITY].sort_values("path")
     if rows[IDENTITY].to_numpy().tolist() != trained_on.to_numpy().tolist():
         raise UserError(f"{predictions} is of other pictures or labels than {manifest_file}: {remedy}")

@@ -77,8 +77,8 @@ def test_scores_of_other_data_are_refused(project, column):
     write_csv(project / "metrics/crossvalidation.csv", rows)
     with pytest.raises(UserError, match="of other pictures or labels"):
         label_errors.main(project)
-    write_csv(project / "metrics/crossvalidation.csv", rows[:0])
+    (project / "metrics/crossvalidation.csv").unlink()
     with pytest.raises(
-        UserError, match=r"crossvalidation\.csv holds no predictions: set crossvalidate\.folds"
+        UserError, match=r"crossvalidation\.csv is missing: run python stages/crossvalidate\.py"
     ):
         label_errors.main(project)
