@@ -1,7 +1,5 @@
 """Copies, pictures of one scene, and strangers."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +7,6 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from test_thumbnails import CHANGES, crop, jpeg, scene, strangers
 
-from happysad.common import images
 from happysad.data.duplicates import Pair, Signature, find, groups, signature, stars
 from happysad.data.local_features import NEIGHBOURS
 
@@ -137,19 +134,6 @@ def smiley(seed: int, happy: bool) -> Image.Image:
 def test_smileys_of_both_classes_are_no_copies():
     found = find(signatures([smiley(seed, seed % 2 == 0) for seed in range(40)]))
     assert not any(pair.copy for pair in found if (pair.second - pair.first) % 2)
-
-
-def test_a_transparent_corner(tmp_path):
-    """It is white once it is decoded."""
-    originals = [scene(k, background=60) for k in range(10)]
-    decoded = []
-    for k, image in enumerate(originals):
-        y, x = np.mgrid[: image.height, : image.width]
-        image = image.copy()
-        image.putalpha(Image.fromarray(np.where(x + y < 60, 0, 255).astype(np.uint8)))
-        image.save(tmp_path / f"{k}.png")
-        decoded.append(images.read(Path(tmp_path, f"{k}.png"), 64)[0])
-    assert {pair[:2] for pair in find(signatures(originals + decoded))} == {(k, k + 10) for k in range(10)}
 
 
 def test_pictures_without_corners():

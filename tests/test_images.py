@@ -29,13 +29,10 @@ def close(path, expected: Image.Image, levels: float) -> bool:
     ("name", "kind", "levels"),
     [
         ("a.jpg", "JPEG", 6),
-        ("a.JPEG", "JPEG", 6),
         ("a.png", "PNG", 0),
         ("a.webp", "WEBP", 5),
         ("a.bmp", "BMP", 0),
-        ("a.tiff", "TIFF", 0),
         ("a.gif", "GIF", 12),
-        ("webp named.jpg", "WEBP", 5),
         ("tiff named.jpg", "TIFF", 0),
         ("no extension", "PNG", 0),
         ("späces, äccents and 😀.png", "PNG", 0),

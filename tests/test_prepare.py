@@ -142,17 +142,6 @@ def test_too_large(project):
     assert run(project)["happy/large.png"]["reason"] == "too_large"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_no_permission(project):
-    (project / "photos/happy/1.jpg").chmod(0)
-    prepare.main(project)
-    rows = manifest(project)
-    assert (rows["happy/1.jpg"]["reason"], rows["happy/1.jpg"]["detail"]) == (
-        "unreadable",
-        "Permission denied",
-    )
-
-
 def test_corrections_reach_all_copies(project):
     happy, sad = project / "photos/happy", project / "photos/sad"
     for original, copy in ((happy / "1.jpg", happy / "a.jpg"), (sad / "100.jpg", sad / "b.jpg")):

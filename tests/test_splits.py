@@ -1,6 +1,5 @@
 """Pictures stay where they were put, scenes in one split, and small folders have both classes in each."""
 
-from collections import Counter
 from itertools import product
 
 from conftest import PROJECT
@@ -64,25 +63,18 @@ def test_each_split_has_both_classes_from_12_pictures_on(seed, n):
     assert sum(p.split != split for p, split in zip(pictures, before, strict=True)) == moved <= 8
 
 
-@given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.integers(0, 10**6))
-def test_scenes_are_divided_only_if_they_have_to_be(sizes, seed):
+@given(st.lists(st.integers(6, 20), min_size=1, max_size=6), st.integers(0, 10**6))
+def test_a_scene_lies_in_one_split_if_there_are_three(sizes, seed):
     scenes = [
-        [
-            picture(label, f"{seed} {k} {i}")
-            for label in ("happy", "sad")
-            for i in range(max(n, 6 - len(sizes)))
-        ]
+        [picture(label, f"{seed} {k} {i}") for label in ("happy", "sad") for i in range(n)]
         for k, n in enumerate(sizes)
     ]
     _, divided = splits.split_scenes(scenes, (), PARAMS)
-    kept = Counter((p.split, p.label) for scene in scenes for p in scene)
-    assert divided <= len(scenes)
-    if divided == 0:
-        assert all(len({p.split for p in scene}) == 1 for scene in scenes)
-    if sum(len(scene) for scene in scenes) >= 24:
-        assert set(kept) == set(product(splits.SPLITS, ("happy", "sad")))
-    else:
-        assert all(p.split and p.group for scene in scenes for p in scene)
+    assert {(p.split, p.label) for scene in scenes for p in scene} == set(
+        product(splits.SPLITS, ("happy", "sad"))
+    )
+    assert divided == sum(len({p.split for p in scene}) > 1 for scene in scenes)
+    assert divided <= (1 if len(sizes) < 3 else 0)
 
 
 def test_a_scene_is_divided_in_natural_order():
