@@ -28,7 +28,9 @@ from happysad.data.splits import SPLITS, position, split_scenes
 SECONDS, MEMORY = 5, 2**30
 FAILED = "data/failed"
 DIVIDED = "Test pictures show scenes that training has seen: expect less on other people."
-MOVED = "Pictures were moved so that each split has enough of both classes: so few test pictures say little."
+MOVED = (
+    "Pictures were moved so that each split has enough of both classes: a test of so few scenes says little."
+)
 
 
 def main(root: Path) -> None:

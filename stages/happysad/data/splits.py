@@ -28,13 +28,13 @@ def split_scenes(scenes: list[list[Picture]], ready: Collection[str], params: Pr
     """
     scenes = sorted(scenes, key=lambda scene: (-len(kept(scene)), min(p.id for p in scene)))
     several = sum(len(kept(scene)) > 1 for scene in scenes)
-    for divided, part in ((0, 1), (0, 0.5), (min(1, several), 0.5), (several, 0.5)):
+    for divided in (0, min(1, several), several):
         groups = [block for scene in scenes[:divided] for block in blocks(scene)] + scenes[divided:]
         where = [
             assign({p.position for p in group}, {p.source_split for p in group}, ready, params)
             for group in groups
         ]
-        moved = settle(groups, where, ready, part, params)
+        moved = settle(groups, where, ready, params)
         if moved is not None:
             break
     for group, name in zip(groups, where, strict=True):
@@ -49,9 +49,9 @@ def kept(scene: list[Picture]) -> list[Picture]:
 
 
 def settle(
-    groups: list[list[Picture]], where: list[str], ready: Collection[str], part: float, params: Prepare
+    groups: list[list[Picture]], where: list[str], ready: Collection[str], params: Prepare
 ) -> int | None:
-    """Move groups in ``where`` until each split has ``part`` of what is LEAST: how many kept pictures, None if none can."""
+    """Move groups in ``where`` until no split is short of a class: how many kept pictures, or None if that is impossible."""
     low = {"test": 0, "validation": params.test_fraction}
     low["train"] = params.test_fraction + params.validation_fraction
     high = {"test": low["validation"], "validation": low["train"], "train": 1}
@@ -61,9 +61,7 @@ def settle(
         counts.update({(name, label): n for label, n in own.items()})
     total = sum(labels, Counter())
     least = {
-        (name, label): 1
-        if ready
-        else max(1, int(part * LEAST[name] * (high[name] - low[name]) * total[label]))
+        (name, label): 1 if ready else max(1, int(LEAST[name] * (high[name] - low[name]) * total[label]))
         for name, label in product(SPLITS, CLASSES)
     }
     moved = 0
