@@ -50,10 +50,10 @@ def main(root: Path) -> None:
     ):
         usable, signatures = decode_all(pictures, source, folder, params)
         pairs = duplicates.find(signatures)
-        stars = [[usable[i] for i in star] for star in duplicates.stars(signatures, pairs)]
-        for copies in stars:
-            choose(copies, params.corrections)
-        scenes = [[usable[i] for i in scene] for scene in duplicates.groups(len(usable), pairs)]
+        copies = [[usable[i] for i in same] for same in duplicates.copies(signatures, pairs)]
+        for same in copies:
+            choose(same, params.corrections)
+        scenes = [[usable[i] for i in scene] for scene in duplicates.scenes(len(usable), pairs)]
         ready = {p.source_split for p in pictures} - {""}
         moved, divided = split_scenes(scenes, ready, params.prepare)
         store(usable, folder)
@@ -61,7 +61,7 @@ def main(root: Path) -> None:
         write_csv(folder / "manifest.csv", manifest)
         shown = [(usable[pair.first], usable[pair.second], pair) for pair in pairs]
         overview.write(pictures, shown, source, folder, pages, params.prepare)
-        counts = count(pictures, stars, scenes, moved, divided, params.prepare)
+        counts = count(pictures, copies, scenes, moved, divided, params.prepare)
         write_json(root / "metrics/data.json", counts)
         if changed := set(before) ^ set(stamps(find_files(root, params.source), source)):
             raise UserError(f"{source / min(changed)[0]} changed while prepare was running: run it again")
@@ -202,13 +202,13 @@ def store(pictures: list[Picture], folder: Path) -> None:
 
 def count(
     pictures: list[Picture],
-    stars: list[list[Picture]],
+    copies: list[list[Picture]],
     scenes: list[list[Picture]],
     moved: int,
     divided: int,
     params: Prepare,
 ) -> dict:
-    """The contents of metrics/data.json; ``stars`` are pictures with their copies."""
+    """The contents of metrics/data.json; ``copies`` are the pictures, each with those that are the same."""
     kept = [p for p in pictures if p.status == "kept"]
     return {
         "raw": len(pictures),
@@ -223,16 +223,16 @@ def count(
         "scenes_divided": divided,
         "moved_between_splits": moved,
         "notes": [*[DIVIDED] * bool(divided), *[MOVED] * bool(moved)],
-        "copies_between_source_splits": copies_between_splits(stars),
-        "copies_with_both_labels": sum(copies[0].reason == "label_conflict" for copies in stars),
+        "copies_between_source_splits": copies_between_splits(copies),
+        "copies_with_both_labels": sum(same[0].reason == "label_conflict" for same in copies),
         "flagged": dict(sorted(Counter(flag for p in kept for flag in p.flags.split()).items())),
-        "random_split_leak": random_split_leak([len(copies) for copies in stars], params),
+        "random_split_leak": random_split_leak([len(same) for same in copies], params),
     }
 
 
-def copies_between_splits(stars: list[list[Picture]]) -> dict[str, int]:
+def copies_between_splits(copies: list[list[Picture]]) -> dict[str, int]:
     """Of each ready-made validation or test split, how many pictures have a copy in the source's train split."""
-    with_train = [members for members in stars if any(p.source_split == "train" for p in members)]
+    with_train = [members for members in copies if any(p.source_split == "train" for p in members)]
     leaked = Counter(p.source_split for members in with_train for p in members)
     return {split: leaked[split] for split in SPLITS[1:] if split in leaked}
 

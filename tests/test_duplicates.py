@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from test_thumbnails import CHANGES, crop, jpeg, scene, strangers
 
-from happysad.data.duplicates import Pair, Signature, find, groups, signature, stars
+from happysad.data import duplicates
+from happysad.data.duplicates import Pair, Signature, find, signature
 from happysad.data.local_features import NEIGHBOURS
 
 
@@ -156,37 +157,37 @@ SAMPLE = signatures([change(scene(k)) for k in range(4) for change in list(COPIE
 def test_more_copies_than_are_compared_with_one():
     """With one descriptor in more pictures than NEIGHBOURS, a chain of pairs still ties all of them."""
     copies = signatures([jpeg(part(scene(0), 0.7 + k / 100), 80) for k in range(3 * NEIGHBOURS)])
-    assert len(groups(len(copies), find(copies))) == 1
+    assert len(duplicates.scenes(len(copies), find(copies))) == 1
 
 
-# Stars and groups
-def test_groups_hold_all_copies_of_a_picture_and_stars_those_that_are_dropped():
+# Copies and scenes
+def test_scenes_hold_all_copies_of_a_picture_and_most_of_them_are_dropped():
     changes = [*CHANGES.values(), *COPIES.values()]
     pictures = signatures([change(scene(k)) for k in range(6) for change in changes])
     found = find(pictures)
     n = len(changes)
-    assert groups(len(pictures), found) == [list(range(k * n, (k + 1) * n)) for k in range(6)]
-    dropped = [i for star in stars(pictures, found) for i in star[1:]]
+    assert duplicates.scenes(len(pictures), found) == [list(range(k * n, (k + 1) * n)) for k in range(6)]
+    dropped = [i for same in duplicates.copies(pictures, found) for i in same[1:]]
     assert sum(i % n < len(CHANGES) for i in dropped) >= 54  # of 66
 
 
 @given(st.sets(st.tuples(st.integers(0, 11), st.integers(0, 11), st.booleans()), max_size=30))
-def test_no_two_kept_are_copies_and_no_pair_leaves_its_group(edges):
+def test_no_two_kept_are_copies_and_no_pair_leaves_its_scene(edges):
     pictures = [SAMPLE[0]._replace(thumbnail=np.full((64, 64), i, np.uint8)) for i in range(12)]
     found = sorted({Pair(a, b, 0.97, copy) for a, b, copy in edges if a < b})
     copies = {pair[:2] for pair in found if pair.copy}
-    kept = [star[0] for star in stars(pictures, found)]
-    assert sorted(i for star in stars(pictures, found) for i in star) == list(range(12))
+    kept = [same[0] for same in duplicates.copies(pictures, found)]
+    assert sorted(i for same in duplicates.copies(pictures, found) for i in same) == list(range(12))
     assert not any((a, b) in copies for a in kept for b in kept)
-    assert all((star[0], i) in copies for star in stars(pictures, found) for i in star[1:])
-    number = {i: n for n, group in enumerate(groups(12, found)) for i in group}
+    assert all((same[0], i) in copies for same in duplicates.copies(pictures, found) for i in same[1:])
+    number = {i: n for n, group in enumerate(duplicates.scenes(12, found)) for i in group}
     assert all(number[a] == number[b] for a, b, *_ in found)
 
 
 def test_a_copy_of_one_of_identical_pictures_is_a_copy_of_all():
     one, two, other = signatures([scene(1), jpeg(scene(1), 60), scene(2)])
-    assert stars([one, other, two, one], find([one, other, two, one])) == [[0, 2, 3], [1]]
-    assert stars([two, one, other, one], find([two, one, other, one])) == [[0, 1, 3], [2]]
+    assert duplicates.copies([one, other, two, one], find([one, other, two, one])) == [[0, 2, 3], [1]]
+    assert duplicates.copies([two, one, other, one], find([two, one, other, one])) == [[0, 1, 3], [2]]
 
 
 def test_neither_a_chain_of_small_changes_nor_a_collage_drops_strangers():
@@ -198,5 +199,5 @@ def test_neither_a_chain_of_small_changes_nor_a_collage_drops_strangers():
     for pictures in (chain, [collage, *chain[::30]]):
         signed = signatures(pictures)
         found = find(signed)
-        assert len(groups(len(signed), found)) == 1
-        assert not any({0, len(signed) - 1} <= set(star) for star in stars(signed, found))
+        assert len(duplicates.scenes(len(signed), found)) == 1
+        assert not any({0, len(signed) - 1} <= set(same) for same in duplicates.copies(signed, found))

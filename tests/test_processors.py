@@ -24,7 +24,7 @@ turned = [picture.rotate(6).crop((8, 8, 48, 48)) for picture in pictures[:60:3]]
 signatures = [duplicates.signature(picture) for picture in [*pictures, *turned]]
 pairs = duplicates.find(signatures)
 print(pairs)
-print(duplicates.groups(len(signatures), pairs), duplicates.stars(signatures, pairs))
+print(duplicates.scenes(len(signatures), pairs), duplicates.copies(signatures, pairs))
 print([thumbnails.perceptual_hash(s.thumbnail) for s in signatures[: len(pictures)]])
 print([quality.scores(picture, 64) for picture in pictures])
 print([faces.find(Image.open(file)) for file in sorted(Path(FOLDER).iterdir())])

@@ -3,13 +3,8 @@
 import os
 from collections.abc import Container, Iterator
 
-CLUTTER = (
-    "__macosx",
-    "@eadir",
-    ".thumbnails",
-    "thumbs.db",
-    "desktop.ini",
-)  # left by programs beside pictures
+# Left by programs beside pictures.
+CLUTTER = ("__macosx", "@eadir", ".thumbnails", "thumbs.db", "desktop.ini")
 
 
 def is_clutter(name: str) -> bool:

@@ -16,15 +16,8 @@ from happysad.common.errors import UserError
 # Plain pixel formats. Pillow knows more, some of which start other programs (EPS) or read other files.
 # preinit() loads the first four; importing the others' plugins alone is quicker than init() for all.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
-HEIC = (
-    b"heic",
-    b"heix",
-    b"heim",
-    b"heis",
-    b"hevc",
-    b"mif1",
-    b"msf1",
-)  # brands of files with HEVC pictures, as phones write
+# Brands of files with HEVC pictures, as phones write.
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 Image.preinit()
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # pictures are decoded side by side already
 

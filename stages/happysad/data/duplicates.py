@@ -20,10 +20,8 @@ from PIL import Image
 from happysad.data import local_features, thumbnails
 from happysad.data.registration import difference, register
 
-ALIKE, MIDDLE = (
-    0.95,
-    0.12,
-)  # of one scene: least correlation of details, most that it lacks of 1 in the middle
+ALIKE = 0.95  # of one scene: the least correlation of details
+MIDDLE = 0.12  # the same: how much that may lack of 1 in the middle
 CHANGE, MOTION = 0.9, 0.5  # of copies: the largest difference, in pixels of thumbnails
 SHOWN = 0.6  # of copies: the least share of each that the other shows
 UNCHANGED, MIRRORED = np.eye(2, 3), np.array([[-1.0, 0, thumbnails.SIDE - 1], [0, 1, 0]])  # warps
@@ -124,17 +122,17 @@ def _same_face(a: Signature, b: Signature, warp: np.ndarray) -> bool:
     return change <= CHANGE * detail
 
 
-def stars(signatures: list[Signature], pairs: list[Pair]) -> list[list[int]]:
+def copies(signatures: list[Signature], pairs: list[Pair]) -> list[list[int]]:
     """Of n pictures in order of preference, each that is no copy of one before it, with those that are copies of it."""
     same = defaultdict(set)  # of these, find compares only the first with other pictures
     for i, s in enumerate(signatures):
         same[s.thumbnail.tobytes()].add(i)
-    copies = [{i} for i in range(len(signatures))]
+    alike = [{i} for i in range(len(signatures))]
     for pair in pairs:
         if pair.copy:
-            copies[pair.first].add(pair.second)
+            alike[pair.first].add(pair.second)
     found, left = [], set(range(len(signatures)))
-    for i, others in enumerate(copies):
+    for i, others in enumerate(alike):
         if i in left:
             found.append(
                 sorted(left & set().union(*(same[signatures[j].thumbnail.tobytes()] for j in others)))
@@ -143,7 +141,7 @@ def stars(signatures: list[Signature], pairs: list[Pair]) -> list[list[int]]:
     return found
 
 
-def groups(n: int, pairs: list[Pair]) -> list[list[int]]:
+def scenes(n: int, pairs: list[Pair]) -> list[list[int]]:
     """The connected components of n pictures, each sorted, sorted."""
     members = {i: [i] for i in range(n)}
     head = list(range(n))

@@ -12,15 +12,11 @@ import cv2
 import numpy as np
 
 OVERLAP = 1  # minimum sum of the shares of both pictures that the other shows
-TRIM, MARGIN = (
-    0.8,
-    0.16,
-)  # the share of the overlap that must correlate; what is cut off on each side for the middle
-WINDOW, NOISE, DETAIL = (
-    7,
-    3,
-    1,
-)  # pixels; grey levels that are no difference; grey levels per pixel that are a detail
+TRIM = 0.8  # the share of the overlap that must correlate
+MARGIN = 0.16  # what is cut off on each side for the middle
+WINDOW = 7  # pixels
+NOISE = 3  # grey levels that are no difference
+DETAIL = 1  # grey levels per pixel that are a detail
 WIDE, STILL = 15, 5  # pixels; the slope in grey levels per pixel from which on motion is taken for real
 STEPS = (cv2.TERM_CRITERIA_MAX_ITER | cv2.TERM_CRITERIA_EPS, 20, 1e-4)  # of ECC
 

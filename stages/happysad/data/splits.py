@@ -11,11 +11,8 @@ from happysad.common.params import Prepare
 from happysad.data.manifest import Picture
 
 SPLITS = ("train", "validation", "test")
-LEAST = {
-    "train": 1 / 2,
-    "validation": 1 / 4,
-    "test": 1 / 4,
-}  # of its share of a class: with less, a split is short
+# Of its share of a class: with less, a split is short.
+LEAST = {"train": 1 / 2, "validation": 1 / 4, "test": 1 / 4}
 BLOCKS = 10  # into which a scene is divided
 
 
