@@ -311,7 +311,9 @@ def test_a_bad_file_gets_a_message_and_the_next_one_its_label(page, event):
         [f"{name}: not a picture that this browser can read" for name in ("notes.txt", "broken.jpg")]
     )
     page.locator("#examples button").first.press("Enter")
-    expect(page.get_by_role("status")).to_have_text(re.compile("1 unsure, 2 could not be read"))
+    expect(page.get_by_role("status")).to_have_text(
+        re.compile("1 (happy|sad|unsure|no face), 2 could not be read")
+    )
     page.get_by_role("button", name="Clear").click()
     expect(page.locator("#results")).to_be_hidden()
 

@@ -9,7 +9,6 @@ from conftest import draw
 from PIL import Image
 
 from happysad.common import faces
-from happysad.common.errors import UserError
 from happysad.common.faces import Face
 from happysad.drawing.render import render
 from happysad.drawing.sampling import sample_face
@@ -140,8 +139,6 @@ def test_a_missing_or_broken_detector_is_one_line(tmp_path, monkeypatch, content
         broken.write_bytes(faces.DETECTOR.read_bytes()[:200_000] if content == b"half" else content)
     monkeypatch.setattr(faces, "DETECTOR", broken)
     faces._detector.cache_clear()
-    with pytest.raises(
-        UserError, match=r"face_detector\.onnx is missing or broken: .*git checkout"
-    ) as raised:
+    with pytest.raises(OSError, match=r"face_detector\.onnx is missing or broken: .*git checkout") as raised:
         faces.find(draw(1))
     assert "\n" not in str(raised.value)

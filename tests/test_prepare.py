@@ -84,7 +84,7 @@ def test_clean_folders(project):
     assert not (project / "data/prepared.partial").exists()
     pages = {page.stem for page in (project / "metrics/plots/data").iterdir()}
     splits = {f"{split}_{label}" for split in ("train", "validation", "test") for label in ("happy", "sad")}
-    assert pages == splits | {"near_duplicates", "scenes", "largest_groups", "rejected", "classes_and_sizes"}
+    assert pages == splits | {"near_duplicates", "scenes", "largest_scenes", "rejected", "classes_and_sizes"}
 
 
 def test_same_bytes_again(project):

@@ -139,7 +139,7 @@ def test_predict_sees_what_training_saw(files, tmp_path, monkeypatch, crop):
 
 def test_the_any_size_graph_resizes_as_pillow_does(files, finished):
     model = onnx.load(finished / "models/export/model.onnx")
-    model.graph.output.append(onnx.ValueInfoProto(name="batch_pictures"))  # after its Resize
+    model.graph.output.append(onnx.ValueInfoProto(name="model_pictures"))  # after its Resize
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     compared = 0
     for file in files:
@@ -147,7 +147,7 @@ def test_the_any_size_graph_resizes_as_pillow_does(files, finished):
             picture, _ = images.read(file, 64)
         except images.Unusable:
             continue
-        resized = session.run(["batch_pictures"], {"picture": np.asarray(picture)})[0][0]
+        resized = session.run(["model_pictures"], {"picture": np.asarray(picture)})[0][0]
         difference = np.abs(resized.astype(int) - images.squash(picture, SIZE))
         assert difference.max() <= 1, file.name
         compared += 1

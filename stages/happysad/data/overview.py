@@ -72,7 +72,7 @@ def write(
     members = sorted((p for p in pictures if p.group in largest), key=lambda p: (-sizes[p.group], p.group))
     shown = members[:MOST]
     captions = [f"group {p.group[:6]} of {sizes[p.group]}\n{p.path}" for p in shown]
-    page("largest_groups", "the largest scenes, copies included", [raw(p) for p in shown], captions, 4)
+    page("largest_scenes", "the largest scenes, copies included", [raw(p) for p in shown], captions, 4)
 
     elsewhere = ("", "blank", "unreadable", "too_large", "exact_duplicate", "near_duplicate")
     rejected = [p for p in pictures if p.reason not in elsewhere]
