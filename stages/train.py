@@ -30,7 +30,7 @@ def main(root: Path) -> None:
     logs = root / "logs" / (os.environ.get("DVC_EXP_NAME") or time.strftime("%Y-%m-%d-%H%M%S"))
     model, history, calibration = fit(train, validation, params, root, logs)
 
-    labels, scores = validation.labels, predict(model, validation.pictures)
+    labels, scores = validation.labels, predict(model, validation.pictures).round(6)
     predicted = (scores >= 0.5).astype(int)
     figures = metrics.compute(labels, scores)
     sure = np.maximum(scores, 1 - scores) >= UNSURE_BELOW
