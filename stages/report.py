@@ -66,7 +66,9 @@ def main(root: Path) -> None:
         galleries=images(plotted, "*_classified_as_*.jpg", "least_certain.jpg"),
         label_errors=label_errors(metrics / "label_errors.jpg", root / "data/prepared/manifest.csv"),
         training=images(plotted, "learning_curves.png"),
-        data=data_table(data),
+        data=data_table(
+            {name: value for name, value in data.items() if name != "notes"}
+        ),  # among the findings
         sheets=sheets(plotted / "data"),
         params=escape(yaml.safe_dump(params, sort_keys=False)),
         versions=escape(", ".join(f"{name} {version}" for name, version in description["versions"].items())),
