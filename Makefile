@@ -36,7 +36,7 @@ report: $(VENV)/installed  ## the test figures, plots and galleries as one page 
 
 faces: $(VENV)/installed  ## train models/faces again: make faces SOURCE=path/to/fer2013
 	dvc exp run --name faces -S source=$(SOURCE) $$(cat experiments/faces) export
-	cp models/model.keras models/export/* models/faces
+	cp models/model.keras models/export/model.* models/export/labels.txt models/faces
 	cat models/export/README.md models/faces/fer2013.md > models/faces/README.md
 
 demo: $(VENV)/installed demo/node_modules  ## a page to try the models in a browser; PORT=8000, or any free one
