@@ -28,8 +28,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
-from happysad.common import faces
-from happysad.data import duplicates, thumbnails
+from happysad.data import duplicates, faces, thumbnails
 
 Pairs = set[tuple[str, str]]
 Change = Callable[[Image.Image, random.Random], Image.Image]

@@ -1,4 +1,4 @@
-// Finds faces as stages/happysad/common/faces.py does: the same detector and the same boxes, to within a pixel.
+// Finds faces as stages/happysad/data/faces.py does: the same detector and the same boxes, to within a pixel.
 // A picture here is { data, width, height }, its data R, G, B, row by row.
 
 import { InferenceSession, Tensor } from "./ort.wasm.bundle.min.mjs";

@@ -6,11 +6,12 @@ from pathlib import Path
 import onnxruntime
 
 from happysad import CLASSES, DRAWN
-from happysad.common import faces, params
+from happysad.common import params
 from happysad.common.cli import run
 from happysad.common.errors import UserError
 from happysad.common.files import replacing, write_json
 from happysad.common.tables import read_csv
+from happysad.data import faces
 
 PAGE = Path(__file__).resolve().parents[1] / "demo"
 RUNTIME = PAGE / "node_modules/onnxruntime-web/dist"

@@ -10,9 +10,10 @@ import tomllib
 from pathlib import Path
 
 from happysad import CLASSES, DRAWN
-from happysad.common import faces, params
+from happysad.common import params
 from happysad.common.cli import PROJECT, run
 from happysad.common.files import all_or_nothing, read_json, replacing, write_json
+from happysad.data import faces
 from happysad.data.prepared import read_split
 from happysad.export import comparison, onnx_model, tflite_model
 from happysad.export.model_card import model_card

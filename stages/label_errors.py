@@ -13,11 +13,11 @@ import numpy as np
 from happysad import CLASSES
 from happysad.common import images
 from happysad.common.cli import run
-from happysad.common.contact_sheet import sheet
 from happysad.common.errors import UserError
 from happysad.common.files import replacing_file
 from happysad.common.params import load
 from happysad.common.tables import read_csv, write_csv
+from happysad.plotting.contact_sheet import sheet
 
 SHOWN = 60  # pictures on the sheet, at most
 IDENTITY = ["path", "label", "split", "group"]

@@ -12,14 +12,14 @@ import pandas as pd
 from PIL import Image
 
 from happysad import CLASSES
-from happysad.common import faces, images
+from happysad.common import images
 from happysad.common.cli import run
 from happysad.common.errors import UserError
 from happysad.common.files import all_or_nothing, replacing, write_json
 from happysad.common.parallel import GivenUp, Limit, map_items
 from happysad.common.params import QUALITIES, Params, Prepare, load
 from happysad.common.tables import write_csv
-from happysad.data import duplicates, overview, quality, thumbnails
+from happysad.data import duplicates, faces, overview, quality, thumbnails
 from happysad.data.duplicates import Signature
 from happysad.data.manifest import Picture, correct, find_files, print_unused
 from happysad.data.splits import SPLITS, position, split_scenes
@@ -93,7 +93,7 @@ def decode_all(
     work = partial(decode, source=source, folder=folder, params=params)
     scale = max(1, params.prepare.max_megapixels / 64)
     limit = Limit(SECONDS * scale, MEMORY * scale)
-    decoded = list(map_items(work, pictures, "prepare", params.prepare.scheduler, limit))
+    decoded = list(map_items(work, pictures, "prepare", limit))
     for i, result in enumerate(decoded):
         if isinstance(result, GivenUp):
             pictures[i].reject("unreadable", result.reason)

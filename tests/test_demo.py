@@ -17,10 +17,11 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 import demo
 from happysad import DRAWN
-from happysad.common import faces, images
+from happysad.common import images
 from happysad.common.errors import UserError
 from happysad.common.files import read_json
 from happysad.common.tables import read_csv
+from happysad.data import faces
 from happysad.prediction import classifier
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

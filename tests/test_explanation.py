@@ -5,7 +5,8 @@ import pytest
 from conftest import draw, draw_faces
 from PIL import Image
 
-from happysad.common import faces, images
+from happysad.common import images
+from happysad.data import faces
 from happysad.evaluation import occlusion
 from happysad.prediction import explanation
 from happysad.prediction.classifier import Classifier

@@ -14,10 +14,11 @@ import yaml
 from conftest import PROJECT
 from PIL import Image
 
-from happysad.common import faces, images, params
+from happysad.common import images, params
 from happysad.common.errors import UserError
 from happysad.common.files import read_json
 from happysad.common.tables import read_csv
+from happysad.data import faces
 
 READ = (
     "params.yaml",

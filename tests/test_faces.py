@@ -8,8 +8,8 @@ import pytest
 from conftest import draw
 from PIL import Image
 
-from happysad.common import faces
-from happysad.common.faces import Face
+from happysad.data import faces
+from happysad.data.faces import Face
 from happysad.drawing.render import render
 from happysad.drawing.sampling import sample_face
 

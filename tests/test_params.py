@@ -21,7 +21,6 @@ def test_the_projects_own_params_are_valid():
         ({"train": {"epoch": 3}}, "unknown key train.epoch; known here: seed"),
         ({"model": {"filters": 16}}, "model.filters must be a list"),
         ({"quality": {"reject": ["dim"]}}, "quality.reject must be one of dark, light, blurry"),
-        ({"prepare": {"scheduler": 8786}}, "prepare.scheduler must be a text"),
         ({"model": {"pooling": "max"}}, "model.pooling must be one of flatten, average, not"),
         ({"model": {"batch_norm": 1}}, "model.batch_norm must be true or false, not 1"),
         ({"model": {"filters": [16, 0]}}, "model.filters must lie between 1 and 4096, not 0"),

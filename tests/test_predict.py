@@ -17,8 +17,9 @@ from PIL import Image
 
 import predict as stage
 from happysad import CLASSES
-from happysad.common import faces, images
+from happysad.common import images
 from happysad.common.tables import read_csv
+from happysad.data import faces
 from happysad.prediction.classifier import load
 
 PREDICT = PROJECT / "stages/predict.py"

@@ -21,15 +21,16 @@ from test_duplicates import person
 from test_thumbnails import scene
 
 import prepare
-from happysad.common import faces, images
-from happysad.common.colours import ORANGE
+from happysad.common import images
 from happysad.common.errors import UserError
 from happysad.common.files import read_json
 from happysad.common.params import load
 from happysad.common.tables import read_csv
+from happysad.data import faces
 from happysad.data.manifest import Picture, find_files
 from happysad.drawing.render import render
 from happysad.drawing.sampling import sample_face
+from happysad.plotting.colours import ORANGE
 
 SHARES = {"test_fraction": 0.25, "validation_fraction": 0.25, "image_size": 32, "crop": "whole"}
 FACES = {**SHARES, "crop": "face"}
@@ -327,7 +328,7 @@ def test_a_killed_run_leaves_nothing_half_made(project):
     assert not (project / "data/prepared.partial").exists()
 
 
-def test_a_dask_cluster_gives_the_same_though_a_worker_dies(project):
+def test_a_dask_cluster_gives_the_same_though_a_worker_dies(project, monkeypatch):
     """A real scheduler and two worker processes, one of which is killed while it works."""
     for seed in range(500, 700):
         draw(seed, 300, 200).save(project / f"photos/happy/{seed}.jpg")
@@ -349,7 +350,8 @@ def test_a_dask_cluster_gives_the_same_though_a_worker_dies(project):
             time.sleep(0.05)
         workers = [start("worker", "--nthreads", "1", "--no-dashboard", "--no-nanny") for _ in range(2)]
         address = read_json(scheduler_file)["address"]
-        make_project(project, source="photos", prepare={**FACES, "scheduler": address})
+        make_project(project, source="photos", prepare=FACES)
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
         threading.Thread(target=kill_at_work, args=(workers[0], project)).start()
         prepare.main(project)
         assert workers[0].wait(10) == -signal.SIGKILL
@@ -359,7 +361,7 @@ def test_a_dask_cluster_gives_the_same_though_a_worker_dies(project):
             process.kill()
             process.wait()
     found = {f: d for f, (d, _) in snapshot(project / "data/prepared").items()}
-    make_project(project, source="photos", prepare=FACES)
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
     prepare.main(project)
     assert {f: d for f, (d, _) in snapshot(project / "data/prepared").items()} == found
 
@@ -370,8 +372,8 @@ def kill_at_work(worker: subprocess.Popen, project: Path) -> None:
     worker.kill()
 
 
-def test_no_scheduler_is_one_line(project):
-    make_project(project, source="photos", prepare={**SHARES, "scheduler": "tcp://127.0.0.1:9"})
+def test_no_scheduler_is_one_line(project, monkeypatch):
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:9")
     patience = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
     with patience, pytest.raises(OSError, match=r"127\.0\.0\.1:9"):
         prepare.main(project)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from happysad.common import faces
+from happysad.data import faces
 from happysad.data import duplicates, quality, thumbnails
 
 rng = np.random.default_rng(1)

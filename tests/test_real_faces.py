@@ -10,7 +10,8 @@ import onnxruntime
 import pytest
 from conftest import PROJECT, draw, make_project, recipe
 
-from happysad.common import faces, params
+from happysad.common import params
+from happysad.data import faces
 from happysad.prediction import classifier
 from happysad.training import cnn
 

@@ -4,7 +4,7 @@ import numpy as np
 from conftest import draw
 from PIL import ImageFont
 
-from happysad.common.contact_sheet import GAP, TILE, sheet, shorten
+from happysad.plotting.contact_sheet import GAP, TILE, sheet, shorten
 
 
 def test_each_picture_has_its_tile():

@@ -12,9 +12,10 @@ from PIL import Image
 from scipy.special import expit, logit
 
 from happysad import CLASSES
-from happysad.common import faces, images
+from happysad.common import images
 from happysad.common.errors import UserError
 from happysad.common.params import Augment, Params, load
+from happysad.data import faces
 from happysad.data.prepared import Split
 from happysad.drawing.render import render
 from happysad.drawing.sampling import sample_face

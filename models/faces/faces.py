@@ -1,1 +1,1 @@
-../../stages/happysad/common/faces.py
+../../stages/happysad/data/faces.py

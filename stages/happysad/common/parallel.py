@@ -38,17 +38,17 @@ def map_items(
     work: Callable[[Any], Any],
     items: list,
     description: str,
-    scheduler: str | None = None,
     limit: Limit | None = None,
 ) -> Iterator:
     """Yield the result of ``work``, a picklable function, for each item; under a ``limit``, perhaps a GivenUp.
 
-    With the address of a Dask ``scheduler``, its workers do the work: they must see the same files and have
+    Where DASK_SCHEDULER_ADDRESS is set, that cluster's workers do the work: they must see the same files and have
     stages/ on their PYTHONPATH, and ``limit`` does not apply. Raises what ``work`` raises, and OSError if the
     scheduler cannot be reached or an item's worker process is killed twice, as happens when memory runs out.
     """
     batches = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
-    done = _on_dask(work, batches, scheduler) if scheduler else _on_this_machine(work, batches, limit)
+    on_dask = "DASK_SCHEDULER_ADDRESS" in os.environ
+    done = _on_dask(work, batches) if on_dask else _on_this_machine(work, batches, limit)
     with (
         closing(done),
         tqdm(total=len(items), desc=description, mininterval=0.5, disable=None) as progress,
@@ -58,12 +58,12 @@ def map_items(
             yield from results
 
 
-def _on_dask(work: Callable, batches: list[list], scheduler: str) -> Iterator[list]:
+def _on_dask(work: Callable, batches: list[list]) -> Iterator[list]:
     try:
         from distributed import Client
     except ImportError:
-        raise UserError('prepare.scheduler in params.yaml needs Dask: pip install ".[dask]"') from None
-    with Client(scheduler, set_as_default=False) as client, client.get_executor() as pool:
+        raise UserError('DASK_SCHEDULER_ADDRESS is set, which needs Dask: pip install ".[dask]"') from None
+    with Client(os.environ["DASK_SCHEDULER_ADDRESS"], set_as_default=False) as client, client.get_executor() as pool:
         yield from pool.map(partial(_each, work, None), batches)
 
 

@@ -48,7 +48,6 @@ class Prepare:
     max_megapixels: float = between(0.01, 1000)
     min_side: int = between(1, 10_000)
     min_contrast: float = between(0, 128)
-    scheduler: str | None = field()
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,10 @@ from typing import BinaryIO
 
 import pandas as pd
 
-from happysad.common.faces import COLUMNS
 from happysad.common.files import replacing_file
-from happysad.common.params import QUALITIES
 
 # Ids are hexadecimal, and "12e4" is no number; a file may be called 7 or NA.
 TEXT = dict.fromkeys(("path", "label", "predicted", "split", "source_split", "group", "id", "detail"), str)
-# Numbers that are missing where a file could not be read, or a face not found.
-MISSING = dict.fromkeys(("width", "height", "faces", *COLUMNS, *QUALITIES), "")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -23,10 +19,8 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_csv(path: Path | BinaryIO) -> pd.DataFrame:
-    return pd.read_csv(
-        path,
-        dtype=TEXT,
-        keep_default_na=False,
-        na_values=MISSING,
-        encoding_errors="surrogateescape",
+    """Where nothing is written, text is "" and a number NaN."""
+    table = pd.read_csv(
+        path, dtype=TEXT, keep_default_na=False, na_values=[""], encoding_errors="surrogateescape"
     )
+    return table.fillna(dict.fromkeys(TEXT, ""))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from happysad import CLASSES
 from happysad.common.errors import UserError
-from happysad.common.faces import Face
 from happysad.common.folders import CLUTTER, is_clutter, walk
+from happysad.data.faces import Face
 
 MINIMUM = 12  # raw files of a class; with fewer, no test says anything
 CLASS_OF = {name: name for name in CLASSES}

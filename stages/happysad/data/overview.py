@@ -8,13 +8,14 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from happysad import CLASSES
-from happysad.common import faces, images
-from happysad.common.colours import BLUE, ORANGE
-from happysad.common.contact_sheet import sheet
+from happysad.common import images
 from happysad.common.params import Prepare
+from happysad.data import faces
 from happysad.data.duplicates import Pair
 from happysad.data.manifest import Picture
 from happysad.data.splits import SPLITS
+from happysad.plotting.colours import BLUE, ORANGE
+from happysad.plotting.contact_sheet import sheet
 
 MOST = 48  # pictures on a sheet
 

@@ -8,8 +8,8 @@ import pandas as pd
 from PIL import Image
 
 from happysad import CLASSES
-from happysad.common.contact_sheet import sheet
 from happysad.evaluation.occlusion import MATTERS, occlusion_map, overlay
+from happysad.plotting.contact_sheet import sheet
 
 SIZE = 10  # pictures on a sheet
 

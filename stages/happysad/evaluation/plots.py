@@ -11,8 +11,8 @@ from sklearn import metrics
 from sklearn.utils.class_weight import compute_sample_weight
 
 from happysad import CLASSES
-from happysad.common.colours import BLUE, GREY, ORANGE
 from happysad.evaluation.intervals import proportion
+from happysad.plotting.colours import BLUE, GREY, ORANGE
 
 SEVERITIES = {1: "#7fb0e6", 2: BLUE, 3: "#0b2f5b"}
 WIDTH = 5.2  # inches

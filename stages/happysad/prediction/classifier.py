@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from happysad import CLASSES
-from happysad.common import faces
 from happysad.common.errors import UserError
+from happysad.data import faces
 
 Score = Callable[[np.ndarray], float]  # uint8 picture (height, width, 3) RGB -> probability of happy
 

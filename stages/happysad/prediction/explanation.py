@@ -3,10 +3,11 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-from happysad.common import faces, images
-from happysad.common.contact_sheet import sheet
-from happysad.common.faces import Face
+from happysad.common import images
+from happysad.data import faces
+from happysad.data.faces import Face
 from happysad.evaluation.occlusion import MATTERS, occlusion_map, overlay
+from happysad.plotting.contact_sheet import sheet
 from happysad.prediction.classifier import Classifier
 from happysad.prediction.results import percent
 

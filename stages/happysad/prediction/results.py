@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from happysad import CLASSES
-from happysad.common import faces, images
+from happysad.common import images
 from happysad.common.files import replacing_file
+from happysad.data import faces
 from happysad.prediction.classifier import Classifier
 
 COLUMNS = ("path", "answer", "label", "probability", "score", "faces", *faces.COLUMNS, "error")  # of --csv
