@@ -63,7 +63,10 @@ def _on_dask(work: Callable, batches: list[list]) -> Iterator[list]:
         from distributed import Client
     except ImportError:
         raise UserError('DASK_SCHEDULER_ADDRESS is set, which needs Dask: pip install ".[dask]"') from None
-    with Client(os.environ["DASK_SCHEDULER_ADDRESS"], set_as_default=False) as client, client.get_executor() as pool:
+    with (
+        Client(os.environ["DASK_SCHEDULER_ADDRESS"], set_as_default=False) as client,
+        client.get_executor() as pool,
+    ):
         yield from pool.map(partial(_each, work, None), batches)
 
 
