@@ -7,8 +7,11 @@ import pandas as pd
 
 from happysad.common.files import replacing_file
 
-# Ids are hexadecimal, and "12e4" is no number; a file may be called 7 or NA.
-TEXT = dict.fromkeys(("path", "label", "predicted", "split", "source_split", "group", "id", "detail"), str)
+# Columns of text, also where all of it is empty. Ids are hexadecimal, and "12e4" is no number; a file may be called 7.
+TEXT = dict.fromkeys(
+    "path label predicted corrected status reason detail split source_split group id format flags setting".split(),
+    str,
+)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
