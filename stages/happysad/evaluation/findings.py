@@ -3,9 +3,7 @@
 import pandas as pd
 
 
-def summary(
-    figures: dict[str, float], intervals: dict, robustness: pd.DataFrame, caveats: list[str]
-) -> str:
+def summary(figures: dict[str, float], intervals: dict, robustness: pd.DataFrame, caveats: list[str]) -> str:
     """The figures with their intervals, then ``findings`` and ``caveats``, then ``headline``."""
     lines = [
         f"{name:18} {value:.3f}  ({intervals[name]['low']:.3f} to {intervals[name]['high']:.3f})"
@@ -26,7 +24,7 @@ def headline(figures: dict[str, float], intervals: dict) -> str:
 
 
 def findings(figures: dict[str, float], intervals: dict, robustness: pd.DataFrame) -> list[str]:
-    """What the model gains over the baselines, and which corruption harms it most."""
+    """One sentence each on the gain over the baselines, the worst corruption, and mirroring."""
     gain, low, high = (100 * x for x in (figures["gain"], *intervals["gain"].values()))
     if low <= 0 <= high:
         verdict = "not significantly different from"
@@ -39,6 +37,6 @@ def findings(figures: dict[str, float], intervals: dict, robustness: pd.DataFram
     return [
         f"The model is {verdict} the stronger baseline: {points}.",
         f"The most harmful corruption is {worst.name} ({worst['setting']}): accuracy {worst['accuracy']:.1%}, "
-        f"{unchanged:.1%} unchanged, on {worst['n']} pictures. "
+        + f"{unchanged:.1%} unchanged, on {worst['n']} pictures.",
         f"Mirroring a picture changes {corrupted.loc['mirror', 'label_changes']:.1%} of the predictions.",
     ]
