@@ -48,7 +48,7 @@ def main(root: Path, folds: int) -> None:
         train = Split(pictures[others], labels[others], [])
         validation = Split(pictures[following], labels[following], [])
         model, *_ = fit(train, validation, params, root)
-        rows.loc[held_out, "score"] = predict(model, pictures[held_out])
+        rows.loc[held_out, "score"] = predict(model, pictures[held_out]).round(6)  # as in crossvalidation.csv
     scores = rows["score"].to_numpy()
     rows["predicted"] = metrics.predicted_labels(scores)
     figures = metrics.compute(labels, scores)

@@ -85,7 +85,7 @@ def resampled(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> pd.
 
 
 def weighted(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-    """As scikit-learn with ``weights`` (n,) as sample_weight, of whole numbers, in a fiftieth of the time."""
+    """As scikit-learn with ``weights`` (n,) as sample_weight, whole numbers, in a thirtieth of the time."""
     happy, sad = weights * labels, weights * (1 - labels)
     all_happy, all_sad = happy.sum(), sad.sum()
     true, false = happy @ (scores >= 0.5), sad @ (scores >= 0.5)  # positives
