@@ -73,10 +73,8 @@ def resampled(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> pd.
     """
     names, member = np.unique(groups, return_inverse=True)
     rng = np.random.default_rng(1)
-    draws = (
-        np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)) for _ in range(1000)
-    )
-    samples = (draw[member] for draw in draws)
+    draws = (rng.integers(len(names), size=len(names)) for _ in range(1000))
+    samples = (np.bincount(draw, minlength=len(names))[member] for draw in draws)
     return pd.DataFrame(
         weighted(labels, scores, weights)
         for weights in samples
