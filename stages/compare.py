@@ -27,7 +27,7 @@ from happysad.evaluation import intervals
 WORKSPACE = "workspace"
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -41,9 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         tables = [read_predictions(options.root, file, name) for name in (options.a, options.b)]
         print(compare(*tables, options.a, options.b))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(f"error: {error}")
 
 
 def read_predictions(root: Path, file: str, revision: str) -> pd.DataFrame:
@@ -77,19 +75,15 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, name_a: str, name_b: str) -> str:
     right_a, right_b = ((both[f"predicted_{x}"] == both["label"]).to_numpy() for x in "ab")
     only_a, only_b = (right_a & ~right_b).sum(), (right_b & ~right_a).sum()
     p = intervals.mcnemar(right_a, right_b)
-    lines.append(
-        f"of {len(both)} pictures, only {name_b} is right on {only_b}, only {name_a} on {only_a}; "
-        f"McNemar's exact p = {p:.2g}"
-    )
-    if p >= 0.05:
-        lines.append(f"The difference between {name_b} and {name_a} is not significant.")
-    else:
-        lines.append(
+    verdict = f"The difference between {name_b} and {name_a} is not significant."
+    if p < 0.05:
+        verdict = (
             f"{name_b} is significantly {'better' if only_b > only_a else 'worse'} than {name_a} on these pictures; "
             f"to tell the settings from a lucky train.seed, repeat both with other seeds."
         )
-    return "\n".join(lines)
+    right = f"of {len(both)} pictures, only {name_b} is right on {only_b}, only {name_a} on {only_a}"
+    return "\n".join([*lines, f"{right}; McNemar's exact p = {p:.2g}", verdict])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

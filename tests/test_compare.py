@@ -45,7 +45,7 @@ def project(tmp_path_factory):
 )
 def test_verdict(project, capsys, wrong, verdict):
     write_csv(project / "metrics/validation.csv", predictions(wrong))
-    assert compare.main(["--root", str(project), "HEAD"]) == 0
+    compare.main(["--root", str(project), "HEAD"])
     lines = capsys.readouterr().out.splitlines()
     assert verdict in lines[-1]
     for line, name in zip(lines, ("accuracy", "balanced_accuracy", "roc_auc"), strict=False):
@@ -63,21 +63,19 @@ def test_the_test_pictures_only_on_demand(project, capsys):
     test = predictions(range(20)).assign(group=[f"{i // 4}" for i in range(200)])
     write_csv(project / "metrics/predictions.csv", test)
     for option, figures in (([], "0.800 -> 0.800"), (["--test"], "0.800 -> 0.900")):
-        assert compare.main(["--root", str(project), "HEAD", *option]) == 0
+        compare.main(["--root", str(project), "HEAD", *option])
         assert figures in capsys.readouterr().out
 
 
-def test_refuses_other_pictures_or_labels(project, capsys):
+def test_refuses_other_pictures_or_labels(project):
     changed = predictions(range(40))
     changed.loc[3, "label"] = "sad"
     for rows in (predictions(range(40), n=199), changed):
         write_csv(project / "metrics/validation.csv", rows)
-        assert compare.main(["--root", str(project), "HEAD", "workspace"]) == 1
-        assert "199 in common" in capsys.readouterr().err
+        with pytest.raises(SystemExit, match=r"^error: .*199 in common"):
+            compare.main(["--root", str(project), "HEAD", "workspace"])
 
 
-def test_unknown_revision(project, capsys):
-    assert compare.main(["--root", str(project), "nonsense"]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("error: nonsense: ")
-    assert len(error.splitlines()) == 1
+def test_unknown_revision(project):
+    with pytest.raises(SystemExit, match=r"^error: nonsense: [^\n]+$"):
+        compare.main(["--root", str(project), "nonsense"])

@@ -1,6 +1,5 @@
 """Each exported file, run by its own runtime, against the Keras model that it was made from."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -20,12 +19,18 @@ TOLERANCE = {"model.onnx": 0.05, "model.tflite": 0.01}
 def compare(model: keras.Model, out: Path, pictures: np.ndarray) -> dict[str, dict]:
     """Score ``pictures``, uint8 (n, size, size, 3), with the Keras model and with each file in ``out``.
 
-    model.onnx gets the pictures at other sizes. Returns for each file its size in bytes, the largest difference in
-    score, and whether that is tolerable. A file that is not is removed. Raises UserError if it is model.onnx, which
-    predict runs.
+    model.onnx gets the pictures at other sizes: half to four times their height and their width. Returns for each
+    file its size in bytes, the largest difference in score, and whether that is tolerable. A file that is not is
+    removed. Raises UserError if it is model.onnx, which predict runs.
     """
-    rescaled = list(other_sizes(pictures))
-    resized = np.stack([images.squash(Image.fromarray(p), pictures.shape[1]) for p in rescaled])
+    side = pictures.shape[1]
+    sizes = (side * 2 ** np.random.default_rng(0).uniform(-1, 2, (len(pictures), 2))).astype(int).tolist()
+    # Nearest neighbour leaves hard edges, where two implementations of resizing differ most.
+    rescaled = [
+        np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.NEAREST))
+        for picture, size in zip(pictures, sizes, strict=True)
+    ]
+    resized = np.stack([images.squash(Image.fromarray(picture), side) for picture in rescaled])
     inputs = {"model.onnx": (rescaled, resized), "model.tflite": (pictures, pictures)}
     files = {}
     for name, (given, seen) in inputs.items():
@@ -38,24 +43,10 @@ def compare(model: keras.Model, out: Path, pictures: np.ndarray) -> dict[str, di
         print(
             f"{name}: {size / 1e6:.2f} MB, scores within {difference:.1g} of Keras on {len(pictures)} pictures"
         )
-        if matches:
-            continue
-        if name == "model.onnx":
-            raise UserError(
-                f"models/export/{name} does not give the scores of models/model.keras: install the versions in "
-                "requirements.lock"
-            )
-        print(f"{name} does not give the scores of models/model.keras: left out")
-        (out / name).unlink()
+        if not matches:
+            problem = f"{name} does not give the scores of models/model.keras"
+            if name == "model.onnx":
+                raise UserError(f"models/export/{problem}: install the versions in requirements.lock")
+            print(f"{problem}: left out")
+            (out / name).unlink()
     return files
-
-
-def other_sizes(pictures: np.ndarray) -> Iterator[np.ndarray]:
-    """Each picture at a random size, uint8 (height, width, 3): half to four times its height and its width.
-
-    Nearest neighbour leaves hard edges, where two implementations of resizing differ most.
-    """
-    rng = np.random.default_rng(0)
-    for picture in pictures:
-        width, height = (int(side) for side in pictures.shape[1] * 2 ** rng.uniform(-1, 2, 2))
-        yield np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST))

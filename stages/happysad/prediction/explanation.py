@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageOps
 from happysad.common import images
 from happysad.data import faces
 from happysad.data.faces import Face
-from happysad.evaluation.occlusion import MATTERS, occlusion_map, overlay
+from happysad.evaluation.occlusion import MATTERS, occlusion_maps, overlay
 from happysad.plotting.contact_sheet import sheet
 from happysad.prediction.classifier import Classifier
 from happysad.prediction.results import percent
@@ -21,7 +21,7 @@ def explain(classifier: Classifier, picture: Image.Image, title: str, name: str)
     """
     view, found = faces.view(picture, classifier.crop, classifier.crop_margin)
     shown = images.squash(view, classifier.image_size)
-    heat = occlusion_map(lambda pictures: np.array([classifier.score(one) for one in pictures]), shown)
+    [heat] = occlusion_maps(lambda copies: np.array([classifier.score(copy) for copy in copies]), shown[None])
     if classifier.crop == "face":
         name += "\nno face: whole picture judged" if not found else "\nthick box: the face that is judged"
     score, strongest = classifier.score(shown), heat.flat[np.abs(heat).argmax()]

@@ -90,21 +90,19 @@ def start_from(cnn: keras.Model, path: Path) -> None:
 
     The other layers stay random. Raises UserError if there is no such model, or no such layer.
     """
-    saved = load(path)
-    weights = {
-        layer.name: layer.get_weights() for layer in (*saved.get_layer("features").layers, saved.layers[-1])
-    }
-    own = [layer for layer in cnn.layers if layer.weights]
-    alike = [layer for layer in own if shapes(weights.get(layer.name, [])) == shapes(layer.weights)]
-    if not alike:
+    model = load(path)
+    saved = {layer.name: layer for layer in (*model.get_layer("features").layers, model.layers[-1])}
+    taken, random = [], []
+    for layer in [layer for layer in cnn.layers if layer.weights]:
+        try:
+            layer.set_weights(saved[layer.name].get_weights())
+            taken.append(layer.name)
+        except (KeyError, ValueError):  # no layer of this name, or of another shape
+            random.append(layer.name)
+    if not taken:
         raise UserError(
             "params.yaml: no layer of the model fits train.start: use the settings under model in experiments/faces"
         )
-    for layer in alike:
-        layer.set_weights(weights[layer.name])
-    random = ", ".join(layer.name for layer in own if layer not in alike)
-    print(f"weights of {len(alike)} layers from train.start; random weights for: {random or 'none'}")
-
-
-def shapes(weights: list) -> list[tuple[int, ...]]:
-    return [tuple(w.shape) for w in weights]
+    print(
+        f"weights of {len(taken)} layers from train.start; random weights for: {', '.join(random) or 'none'}"
+    )
