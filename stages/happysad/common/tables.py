@@ -9,7 +9,22 @@ from happysad.common.files import replacing_file
 
 # Columns of text, also where all of it is empty. Ids are hexadecimal, and "12e4" is no number; a file may be called 7.
 TEXT = dict.fromkeys(
-    "path label predicted corrected status reason detail split source_split group id format flags setting".split(),
+    [
+        "path",
+        "label",
+        "predicted",
+        "corrected",
+        "status",
+        "reason",
+        "detail",
+        "split",
+        "source_split",
+        "group",
+        "id",
+        "format",
+        "flags",
+        "setting",
+    ],
     str,
 )
 
