@@ -5,11 +5,12 @@ import json
 import os
 import signal
 import sys
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from queue import Queue
 
 from happysad import CLASSES, DRAWN
 from happysad.common import images
@@ -22,7 +23,7 @@ from happysad.prediction.results import classify, csv_writer, line
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 ANSWERS = (*CLASSES[::-1], "unsure", "no face", "unreadable")
-MOST_PENDING = 256  # pictures: enough to keep all threads busy, and no more in memory than that
+MOST_PENDING = 256  # pictures in progress or waiting for their turn: enough to keep all threads busy
 
 EPILOG = """\
 examples:
@@ -146,18 +147,21 @@ def choose(name: str) -> Classifier:
 
 
 def in_order(work: Callable[[str], list[dict]], items: Iterable[str]) -> Iterator[list[dict]]:
-    """Yield ``work`` of each item, in order, computed on all cores. Takes items only as results are taken."""
-    pending = deque()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and scoring release the GIL
+    """Yield ``work`` of each item, in order, computed on all cores: as soon as it is done, whenever the next item comes."""
+    pool = ThreadPoolExecutor(1 + os.cpu_count())  # decoding and scoring release the GIL
+    pending = Queue(MOST_PENDING)
+
+    def submit() -> None:
         try:
             for item in items:
-                pending.append(pool.submit(work, item))
-                while pending and (pending[0].done() or len(pending) == MOST_PENDING):
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+                pending.put(pool.submit(work, item))
         finally:
-            pool.shutdown(cancel_futures=True)  # after an error in writing a result
+            pending.put(None)
+
+    submitted = pool.submit(submit)
+    while future := pending.get():
+        yield future.result()
+    submitted.result()  # raises what the items raised
 
 
 def explain(classifier: Classifier, result: dict, out: Path) -> None:
@@ -174,6 +178,7 @@ if __name__ == "__main__":
     images.silence_libraries()
     sys.stdout.reconfigure(errors="surrogateescape")  # print undecodable file names as they are
     try:
-        sys.exit(main())
+        status = main()
     except KeyboardInterrupt:
-        os._exit(130)  # without waiting for pictures in progress
+        status = 130
+    os._exit(status)  # without waiting for pictures in progress, or for more names

@@ -118,24 +118,22 @@ def load(root: Path) -> Params:
         values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise UserError(f"params.yaml is not valid YAML: {' '.join(str(error).split())}") from None
-    try:
-        return _group(Params, values, "")
-    except ValueError as error:
-        raise UserError(f"params.yaml: {error}") from None
+    return _group(Params, values, "")
 
 
 def _group(kind: type, values: Any, prefix: str) -> Any:
     """The dataclass ``kind`` with ``values``; ``prefix`` is what its keys begin with, such as "train."."""
     if not isinstance(values, dict):
-        raise ValueError(f"{prefix.rstrip('.') or 'the file'} must be a group of 'name: value' lines")
+        raise UserError(
+            f"params.yaml: {prefix.rstrip('.') or 'the file'} must be a group of 'name: value' lines"
+        )
     names = [f.name for f in fields(kind)]
     if unknown := [name for name in values if name not in names]:
-        raise ValueError(f"unknown key {prefix}{unknown[0]}; known here: {', '.join(names)}")
+        raise UserError(f"params.yaml: unknown key {prefix}{unknown[0]}; known here: {', '.join(names)}")
     if missing := [name for name in names if name not in values]:
-        raise ValueError(f"{prefix}{missing[0]} is missing")
-    return kind(
-        **{f.name: _value(f.type, values[f.name], prefix + f.name, **f.metadata) for f in fields(kind)}
-    )
+        raise UserError(f"params.yaml: {prefix}{missing[0]} is missing")
+    checked = {f.name: _value(f.type, values[f.name], prefix + f.name, **f.metadata) for f in fields(kind)}
+    return kind(**checked)
 
 
 def _value(kind: Any, value: Any, key: str, choices: tuple = (), low: float = -inf, high: float = inf) -> Any:
@@ -143,7 +141,7 @@ def _value(kind: Any, value: Any, key: str, choices: tuple = (), low: float = -i
         return _group(kind, value, f"{key}.")
     if get_origin(kind) is tuple:
         if not isinstance(value, list):
-            raise ValueError(f"{key} must be a list, not {value!r}")
+            raise UserError(f"params.yaml: {key} must be a list, not {value!r}")
         return tuple(_value(get_args(kind)[0], one, key, choices, low, high) for one in value)
     if kind is float and type(value) in (int, str):  # PyYAML takes 1e-05, as DVC writes it, for a text
         with suppress(ValueError):
@@ -156,5 +154,5 @@ def _value(kind: Any, value: Any, key: str, choices: tuple = (), low: float = -i
     else:
         fits, wanted = kind in (str, bool) or low <= value <= high, f"lie between {low} and {high}"
     if not fits:
-        raise ValueError(f"{key} must {wanted}, not {value!r}")
+        raise UserError(f"params.yaml: {key} must {wanted}, not {value!r}")
     return value
