@@ -1,4 +1,4 @@
-"""Evaluate the model on the test split, which no other stage opens: metrics, slices, robustness."""
+"""Evaluate the model on the test split, which no other stage opens: metrics, robustness, charts, galleries."""
 
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from happysad.common.cli import run
 from happysad.common.files import all_or_nothing, read_json, replacing, write_json
 from happysad.common.tables import read_csv, write_csv
 from happysad.data.prepared import read_split
-from happysad.evaluation import corruptions, findings, galleries, intervals, plots, slices
+from happysad.evaluation import corruptions, findings, galleries, intervals, plots
 from happysad.training import baseline
 from happysad.training.cnn import load, predict
 
@@ -23,17 +23,16 @@ COLUMNS = ["path", "label", "split", "group", "id", "format", "source_split", "w
 def main(root: Path) -> None:
     model = load(root / "models/model.keras")
     description = read_json(root / "models/model.json")
-    simple = read_json(root / "models/baseline.json")
+    baselines = read_json(root / "models/baseline.json")
     rows, pictures = load_test(root)
 
     labels = rows["label"].map(CLASSES.index).to_numpy()
     scores = predict(model, pictures).round(6)  # as in predictions.csv, from which all figures follow
-    rows["score"], rows["predicted"] = scores, np.array(CLASSES)[(scores >= 0.5).astype(int)]
-    rows["baseline_score"] = baseline.scores(simple, pictures).round(6)
+    rows["score"], rows["predicted"] = scores, metrics.predicted_labels(scores)
+    rows["baseline_score"] = baseline.scores(baselines, pictures).round(6)
 
-    figures, ends = measure(rows, simple["majority"])
-    by_slice = slices.table(rows)
-    by_corruption = corruptions.table(partial(predict, model), pictures, labels)
+    figures, ends = measure(rows, baselines["majority"])
+    robustness = corruptions.table(partial(predict, model), pictures, labels)
     history = read_csv(root / "metrics/history.csv")
 
     out = root / "metrics"
@@ -41,18 +40,16 @@ def main(root: Path) -> None:
         write_json(out / "test.json", figures)
         write_json(out / "test_intervals.json", ends)
         write_csv(out / "predictions.csv", rows)
-        write_csv(out / "slices.csv", by_slice)
-        write_csv(out / "robustness.csv", by_corruption)
+        write_csv(out / "robustness.csv", robustness)
         with replacing(out / "plots/charts") as folder:
             for plot in (plots.roc, plots.precision_recall, plots.confusion, plots.reliability):
                 plots.save(plot(labels, scores), folder / f"{plot.__name__}.png")
-            plots.save(plots.slices(by_slice, figures["accuracy"]), folder / "slices.png")
-            plots.save(plots.robustness(by_corruption), folder / "robustness.png")
+            plots.save(plots.robustness(robustness), folder / "robustness.png")
             plots.save(plots.learning_curves(history, description["epoch"]), folder / "learning_curves.png")
         with replacing(out / "plots/galleries") as folder:
             galleries.write(folder, rows, pictures, partial(predict, model))
     limits = caveats(read_json(out / "data.json"), description)
-    print(findings.summary(figures, ends, by_slice, by_corruption, limits))
+    print(findings.summary(figures, ends, robustness, limits))
 
 
 def load_test(root: Path) -> tuple[pd.DataFrame, np.ndarray]:
@@ -75,8 +72,11 @@ def measure(rows: pd.DataFrame, majority: str) -> tuple[dict[str, float], dict]:
     which serves both classes alike, while always predicting the more frequent one serves accuracy alone.
     """
     labels, groups = rows["label"].map(CLASSES.index).to_numpy(), rows["group"].to_numpy()
-    scores = {"model": rows["score"].to_numpy(), "logistic": rows["baseline_score"].to_numpy()}
-    scores["majority"] = np.full(len(rows), CLASSES.index(majority))
+    scores = {
+        "model": rows["score"].to_numpy(),
+        "logistic": rows["baseline_score"].to_numpy(),
+        "majority": np.full(len(rows), CLASSES.index(majority)),
+    }
     figures = {name: metrics.compute(labels, values) for name, values in scores.items()}
     better = max("logistic", "majority", key=lambda name: figures[name]["balanced_accuracy"])
     gain = figures["model"]["balanced_accuracy"] - figures[better]["balanced_accuracy"]

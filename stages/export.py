@@ -39,8 +39,7 @@ def main(root: Path) -> None:
             shutil.copyfile(faces.DETECTOR, out / "face_detector.onnx")
             shutil.copyfile(faces.__file__, out / "faces.py")
         metrics = {"pictures": len(pictures), "files": comparison.compare(model, out, pictures)}
-        card = model_card(root, model, metadata, metrics)
-        (out / "README.md").write_text(card, encoding="utf-8")
+        (out / "README.md").write_text(model_card(root, metadata, metrics), encoding="utf-8")
         write_json(root / "metrics/export.json", metrics)
 
 

@@ -20,7 +20,7 @@ def test_the_map_shows_what_the_score_rests_on():
         visible = (pictures == PICTURE).all(axis=3)
         return 1 / (1 + np.exp(-(4 + 3 * visible[:, :, 4].mean(axis=1) - 2 * visible[:, 48, 40])))
 
-    heat = occlusion.occlusion_map(scores, PICTURE)
+    [heat] = occlusion.occlusion_maps(scores, PICTURE[None])
     expected = np.zeros((8, 8))
     expected[:, :2] = 3 * 26 / 64  # the rows of a patch
     expected[4:8, 3:7] = -2

@@ -4,14 +4,21 @@ import numpy as np
 from sklearn import metrics
 from sklearn.utils.class_weight import compute_sample_weight
 
+from happysad import CLASSES
+
 SMALLEST = 1e-6  # a score of 0 or 1 is less certain than it says: scores are written with six decimals
+
+
+def predicted_labels(scores: np.ndarray) -> np.ndarray:
+    """Happy where one of ``scores`` (n,) is at least 0.5, else sad: the names, (n,)."""
+    return np.where(scores >= 0.5, CLASSES[1], CLASSES[0])
 
 
 def compute(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     """Metrics by name, from ``labels`` (n,), 0 for sad and 1 for happy, and ``scores`` (n,), the probability of happy.
 
-    The prediction is happy where score >= 0.5; happy is the positive class. Scores are probabilities at even odds
-    of the two classes, so log_loss weights both equally, whatever their numbers; ln 2 is a constant score of 0.5.
+    Happy is the positive class. Scores are probabilities at even odds of the two classes, so log_loss weights both
+    equally, whatever their numbers; ln 2 is a constant score of 0.5.
     """
     predicted = scores >= 0.5
     equal = compute_sample_weight("balanced", labels)

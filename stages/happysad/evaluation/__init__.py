@@ -1,1 +1,1 @@
-"""What evaluate uses: metrics with intervals, baselines, slices, corruptions, occlusion maps, plots, findings."""
+"""What evaluate uses: intervals, corruptions, occlusion maps, charts, galleries, findings."""

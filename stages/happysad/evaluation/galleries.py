@@ -8,7 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from happysad import CLASSES
-from happysad.evaluation.occlusion import MATTERS, occlusion_map, overlay
+from happysad.evaluation.occlusion import MATTERS, occlusion_maps, overlay
 from happysad.plotting.contact_sheet import sheet
 
 SIZE = 10  # pictures on a sheet
@@ -22,11 +22,13 @@ def write(
     ``rows`` are those of predictions.csv, ``pictures`` uint8 (n, side, side, 3). ``scores`` takes such pictures and
     returns theirs (n,).
     """
-    for name, title, chosen in select(rows):
+    galleries = select(rows)
+    shown = np.unique(np.concatenate([chosen.index for _, _, chosen in galleries]))
+    maps = dict(zip(shown, occlusion_maps(scores, pictures[shown]), strict=True))
+    for name, title, chosen in galleries:
         tiles, captions = [], []
         for row in chosen.itertuples():
-            picture = pictures[row.Index]
-            heat = occlusion_map(scores, picture)
+            picture, heat = pictures[row.Index], maps[row.Index]
             tiles.append(np.hstack([picture, overlay(Image.fromarray(picture), heat)]))
             nothing = "; no single part mattered" if np.abs(heat).max() < MATTERS else ""
             captions.append(f"{row.path}\nlabel {row.label}, happy {row.score:.0%}{nothing}")
@@ -42,4 +44,4 @@ def select(rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
         mistakes = closest[(closest["label"] == label) & (closest["predicted"] == predicted)]
         title = f"{label.capitalize()} pictures classified as {predicted}, most confident first"
         galleries.append((f"{label}_classified_as_{predicted}", title, mistakes[::-1][:SIZE]))
-    return [*galleries, ("least_certain", "Least certain: nearly as likely happy as sad", closest[:SIZE])]
+    return [*galleries, ("least_certain", "Least certain: the scores closest to 50%", closest[:SIZE])]

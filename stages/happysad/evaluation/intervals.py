@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 from scipy.stats import binomtest
 
 from happysad.common.metrics import clip
@@ -24,7 +25,7 @@ def intervals(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> dic
         "recall": right[labels == 1],
         "specificity": right[labels == 0],
     }
-    ends = {name: percentiles(values) for name, values in resampled(labels, scores, groups).items()}
+    ends = percentiles(resampled(labels, scores, groups))
     ends |= {name: wilson(values) for name, values in hits.items()}
     recall, specificity = right[labels == 1].mean(), right[labels == 0].mean()
     for end, wider, sign in (("low", min, -1), ("high", max, 1)):
@@ -39,7 +40,7 @@ def difference(
 ) -> dict[str, Interval]:
     """Of the metrics of b minus those of a on the same pictures, by the bootstrap."""
     a, b = (resampled(labels, scores, groups) for scores in (scores_a, scores_b))
-    return {name: percentiles(b[name] - a[name]) for name in a}
+    return percentiles(b - a)
 
 
 def proportion(name: str, hits: np.ndarray) -> dict[str, float]:
@@ -59,47 +60,46 @@ def wilson(hits: np.ndarray) -> Interval:
     return {"low": float(low), "high": float(high)}
 
 
-def percentiles(values: np.ndarray) -> Interval:
-    """Of bootstrap ``values`` (times,)."""
-    low, high = np.quantile(values, [0.025, 0.975])
-    return {"low": float(low), "high": float(high)}
+def percentiles(samples: pd.DataFrame) -> dict[str, Interval]:
+    """Of each column."""
+    return samples.quantile([0.025, 0.975]).set_axis(["low", "high"]).to_dict()
 
 
-def resampled(
-    labels: np.ndarray, scores: np.ndarray, groups: np.ndarray, times: int = 1000, seed: int = 1
-) -> dict[str, np.ndarray]:
-    """Metrics of bootstrap samples, (times,) each, less those that lack a class; the same samples for any scores.
+def resampled(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> pd.DataFrame:
+    """A row of metrics for each of 1000 bootstrap samples, less those that lack a class; the same samples for any scores.
 
     Pictures of a scene are alike, so what is drawn is whole ``groups`` (n,): the cluster bootstrap (Davison and
     Hinkley 1997, section 3.8).
     """
     names, member = np.unique(groups, return_inverse=True)
-    rng = np.random.default_rng(seed)
-    parts = []
-    for _ in range(times // 25):  # few at a time, since every sample has a weight for each picture
-        draws = rng.integers(len(names), size=(25, len(names)))
-        weights = np.stack([np.bincount(draw, minlength=len(names)) for draw in draws])[:, member]
-        both = (weights @ labels > 0) & (weights @ (1 - labels) > 0)
-        parts.append(weighted(labels, scores, weights[both]))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    rng = np.random.default_rng(1)
+    draws = (
+        np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)) for _ in range(1000)
+    )
+    samples = (draw[member] for draw in draws)
+    return pd.DataFrame(
+        weighted(labels, scores, weights)
+        for weights in samples
+        if weights @ labels > 0 and weights @ (1 - labels) > 0
+    )
 
 
-def weighted(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """As scikit-learn with sample_weight, but for all rows of ``weights`` (times, n) at once; (times,) each."""
+def weighted(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    """As scikit-learn with ``weights`` (n,) as sample_weight, of whole numbers, in a fiftieth of the time."""
     happy, sad = weights * labels, weights * (1 - labels)
-    all_happy, all_sad = happy.sum(axis=1), sad.sum(axis=1)
+    all_happy, all_sad = happy.sum(), sad.sum()
     true, false = happy @ (scores >= 0.5), sad @ (scores >= 0.5)  # positives
     order = np.argsort(-scores)
     last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # of each run of equal scores
-    above, wrong = (np.cumsum(part[:, order], axis=1)[:, last] for part in (happy, sad))  # at each threshold
+    above, wrong = (np.cumsum(part[order])[last] for part in (happy, sad))  # at each threshold
     steps = np.diff(above, prepend=0)
     losses = happy @ -np.log(clip(scores)), sad @ -np.log1p(-clip(scores))
     return {
         "accuracy": (true + all_sad - false) / (all_happy + all_sad),
         "balanced_accuracy": (true / all_happy + 1 - false / all_sad) / 2,
         "f1": 2 * true / (all_happy + true + false),
-        "roc_auc": (np.diff(wrong, prepend=0) * (above - steps / 2)).sum(axis=1) / (all_happy * all_sad),
-        "average_precision": (steps * above / np.maximum(above + wrong, 1)).sum(axis=1) / all_happy,
+        "roc_auc": np.diff(wrong, prepend=0) @ (above - steps / 2) / (all_happy * all_sad),
+        "average_precision": steps @ (above / np.maximum(above + wrong, 1)) / all_happy,
         "log_loss": (losses[0] / all_happy + losses[1] / all_sad) / 2,
     }
 

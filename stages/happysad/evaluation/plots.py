@@ -1,6 +1,5 @@
 """The charts of metrics/plots/charts, as wide as a phone can show. The same numbers give the same bytes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +17,18 @@ SEVERITIES = {1: "#7fb0e6", 2: BLUE, 3: "#0b2f5b"}
 WIDTH = 5.2  # inches
 
 
-def new_figure(
-    title: str, x: str = "", y: str = "", size: tuple[float, float] = (WIDTH, 4.4)
-) -> tuple[Figure, Axes]:
-    """An empty figure of ``size`` inches, and its axes with their labels."""
-    figure = Figure(size, layout="constrained")
-    axes = figure.add_subplot()
-    axes.set(title=title, xlabel=x, ylabel=y)
+def new_figure(title: str, height: float = 4.4) -> tuple[Figure, Axes]:
+    """An empty figure, ``height`` in inches, and its axes."""
+    figure = Figure((WIDTH, height), layout="constrained")
+    axes = figure.add_subplot(title=title)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def error_bars(
-    axes: Axes, x: Sequence, table: pd.DataFrame, name: str, across: bool = False, **style: object
-) -> None:
-    """The column ``name`` of ``table`` at ``x`` with its 95% intervals; ``across`` exchanges the axes."""
-    y, low, high = table[name], table[f"{name}_ci_low"], table[f"{name}_ci_high"]
-    lengths = np.maximum([y - low, high - y], 0)  # rounding can leave -1e-17
-    if across:
-        axes.errorbar(y, x, xerr=lengths, capsize=2, **style)
-    else:
-        axes.errorbar(x, y, lengths, capsize=2, **style)
+def distances(table: pd.DataFrame, name: str) -> np.ndarray:
+    """From each value of the column ``name`` to the ends of its interval, (2, n), as errorbar takes them."""
+    ends = [table[name] - table[f"{name}_ci_low"], table[f"{name}_ci_high"] - table[name]]
+    return np.maximum(ends, 0)  # rounding can leave -1e-17
 
 
 def save(figure: Figure, file: Path) -> None:
@@ -53,7 +43,7 @@ def roc(labels: np.ndarray, scores: np.ndarray) -> Figure:
 
 
 def precision_recall(labels: np.ndarray, scores: np.ndarray) -> Figure:
-    figure, axes = new_figure("Precision and recall of happy")
+    figure, axes = new_figure("Precision-recall curve of happy")
     options = {"name": "model", "plot_chance_level": True, "ax": axes}
     metrics.PrecisionRecallDisplay.from_predictions(labels, scores, **options)
     axes.set(xlabel="recall", ylabel="precision")
@@ -69,50 +59,34 @@ def confusion(labels: np.ndarray, scores: np.ndarray) -> Figure:
 
 def reliability(labels: np.ndarray, scores: np.ndarray) -> Figure:
     """The reliability diagram (DeGroot and Fienberg 1983), both classes weighted equally, as in the scores."""
-    title = "Reliability diagram, both classes weighted equally"
-    figure, axes = new_figure(title, "mean score", "fraction that is happy")
+    figure, axes = new_figure("Reliability diagram, both classes weighted equally")
     axes.plot([0, 1], [0, 1], "--", color=GREY, label="perfectly calibrated")
     weights = compute_sample_weight("balanced", labels)
     which = np.searchsorted(np.quantile(scores, np.linspace(0.1, 0.9, 9)), scores)  # equal scores share a bin
-    parts = [which == number for number in np.unique(which)]
-    x = [np.average(scores[part], weights=weights[part]) for part in parts]
-    counted = pd.DataFrame([proportion("happy", labels[part]) for part in parts])
+    bins = [which == number for number in np.unique(which)]
+    x = [np.average(scores[members], weights=weights[members]) for members in bins]
+    counted = pd.DataFrame([proportion("happy", labels[members]) for members in bins])
     happy, sad = counted / labels.mean(), (1 - counted) / (1 - labels.mean())
-    error_bars(axes, x, happy / (happy + sad), "happy", fmt="o-", color=BLUE, linewidth=1, label="model")
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    table = happy / (happy + sad)
+    style = {"fmt": "o-", "color": BLUE, "linewidth": 1, "capsize": 2, "label": "model"}
+    axes.errorbar(x, table["happy"], yerr=distances(table, "happy"), **style)
+    axes.set(xlabel="mean score", ylabel="fraction that is happy", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.legend(frameon=False, loc="lower right", title="bins of equal counts, 95% intervals")
-    return figure
-
-
-def slices(table: pd.DataFrame, accuracy: float) -> Figure:
-    """``table`` of ``slices.table``; ``accuracy`` of all pictures."""
-    size = 6.4, 1.3 + 0.3 * len(table)
-    figure, axes = new_figure("Accuracy by slice", "accuracy, with 95% interval", "", size)
-    axes.axvline(accuracy, linestyle="--", color=GREY, label="all pictures")
-    for worse, colour, label in (("no", BLUE, None), ("yes", ORANGE, "significantly worse than the rest")):
-        part = table[table["worse"] == worse]
-        error_bars(axes, part.index, part, "accuracy", across=True, color=colour, fmt="o", label=label)
-    names = [f"{row.slice}, {row.value} (n = {row.n})" for row in table.itertuples()]
-    axes.set(yticks=range(len(table)), yticklabels=names, ylim=(len(table) - 0.5, -0.5))
-    figure.legend(frameon=False, loc="outside lower center", ncols=2)
     return figure
 
 
 def robustness(table: pd.DataFrame) -> Figure:
     """``table`` of ``corruptions.table``."""
-    title = f"Accuracy on {table['n'][0]} corrupted pictures"
-    figure, axes = new_figure(title, "accuracy, with 95% interval", "", (WIDTH, 5.6))
-    unchanged = table.loc[table["corruption"] == "none", "accuracy"].item()
-    axes.axvline(unchanged, linestyle="--", color=GREY, label="unchanged")
+    figure, axes = new_figure(f"Accuracy on {table['n'][0]} test pictures, corrupted", height=5.6)
+    axes.axvline(table["accuracy"][0], linestyle="--", color=GREY, label="unchanged")
     names = table.loc[table["severity"] == 1, "corruption"].tolist()
     for severity, colour in SEVERITIES.items():
         part = table[table["severity"] == severity]
-        place = part["corruption"].map(names.index) + (severity - 2) * 0.2
-        label = f"severity {severity}"
-        error_bars(
-            axes, place, part, "accuracy", across=True, color=colour, fmt="o", markersize=4, label=label
-        )
-    axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+        y = part["corruption"].map(names.index) + (severity - 2) * 0.2
+        style = {"fmt": "o", "color": colour, "markersize": 4, "capsize": 2, "label": f"severity {severity}"}
+        axes.errorbar(part["accuracy"], y, xerr=distances(part, "accuracy"), **style)
+    axes.set(xlabel="accuracy, with 95% interval", ylim=(len(names) - 0.5, -0.5))
+    axes.set_yticks(range(len(names)), names)
     figure.legend(frameon=False, loc="outside lower center", ncols=2)
     return figure
 

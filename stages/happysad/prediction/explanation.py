@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from happysad.common import images
 from happysad.data import faces
-from happysad.evaluation.occlusion import MATTERS, occlusion_map, overlay
+from happysad.evaluation.occlusion import MATTERS, occlusion_maps, overlay
 from happysad.plotting.contact_sheet import sheet
 from happysad.prediction.classifier import Classifier
 from happysad.prediction.results import percent
@@ -22,7 +22,7 @@ def explain(classifier: Classifier, picture: Image.Image, result: dict) -> Image
     """
     view, found = faces.view(picture, classifier.crop, classifier.crop_margin)
     pixels = images.squash(view, classifier.image_size)
-    heat = occlusion_map(lambda covered: np.array([classifier.score(one) for one in covered]), pixels)
+    [heat] = occlusion_maps(lambda copies: np.array([classifier.score(copy) for copy in copies]), pixels[None])
     scaled = scale(picture)
     draw, ratio = ImageDraw.Draw(scaled), scaled.width / picture.width
     for i, face in enumerate(found):

@@ -24,10 +24,12 @@ MIN_STEPS = 50  # of an epoch: a smaller data set is gone through several times,
 
 
 def make_deterministic(params: Train) -> None:
-    """Call before TensorFlow computes anything, so that the same params give the same weights, bit for bit."""
+    """The same params give the same weights, bit for bit, if this is called before TensorFlow computes anything."""
     tf.config.threading.set_intra_op_parallelism_threads(params.threads)
     tf.config.threading.set_inter_op_parallelism_threads(params.threads)
     tf.config.experimental.enable_op_determinism()
+    keras.backend.clear_session()  # or the names of layers would depend on earlier models
+    keras.utils.set_random_seed(params.seed)
 
 
 def fit(
@@ -40,28 +42,35 @@ def fit(
     image; a table with a row of figures per epoch; slope and intercept of the calibration. Raises UserError if training
     diverges.
     """
-    settings, n = params.train, len(train.labels)
-    keras.backend.clear_session()  # or the names of layers would depend on earlier models
-    keras.utils.set_random_seed(settings.seed)
-    steps = len(shuffle(n, settings, epoch=1))
+    settings = params.train
+    make_deterministic(settings)
+    steps = len(shuffle(len(train.labels), settings, epoch=1))
     callbacks = [
         keras.callbacks.TerminateOnNaN(),
         keras.callbacks.EarlyStopping("val_loss", patience=settings.epochs, restore_best_weights=True),
     ]
     if logs:
-        flat = {
-            name: str(value)
-            for group in (params.model, params.augment, settings)
-            for name, value in asdict(group).items()
-        }
-        callbacks += [keras.callbacks.TensorBoard(logs, histogram_freq=1), KerasCallback(str(logs), flat)]
+        hparams = asdict(params.model) | asdict(params.augment) | asdict(settings)
+        hparams = {name: str(value) for name, value in hparams.items()}
+        callbacks += [keras.callbacks.TensorBoard(logs, histogram_freq=1), KerasCallback(str(logs), hparams)]
     with strategy().scope():
         cnn = build(train.pictures.shape[1], params.model)
         if settings.start:
             start_from(cnn, root / settings.start)
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * steps)
+        loss = keras.losses.BinaryFocalCrossentropy(
+            apply_class_balancing=True,
+            alpha=1 - train.labels.mean(),  # both classes weigh the same, whatever their numbers
+            gamma=settings.focal_gamma,
+            label_smoothing=settings.label_smoothing,
+        )
+        metrics = [
+            keras.metrics.Precision(name="precision"),
+            keras.metrics.Recall(name="recall"),
+            keras.metrics.BinaryAccuracy(name="accuracy"),
+        ]
         adam = keras.optimizers.Adam(rate, weight_decay=settings.weight_decay or None)
-        compile_(cnn, adam, settings, happy=train.labels.mean())
+        cnn.compile(adam, loss, metrics=metrics, jit_compile=False)
         history = cnn.fit(
             batches(train, params),
             epochs=settings.epochs,
@@ -73,7 +82,9 @@ def fit(
             verbose=1 if sys.stdout.isatty() else 2,
         )
         model = with_mirror_image(cnn)
-        compile_(model, "sgd", settings, happy=train.labels.mean())  # for evaluate(); it has no state to save
+        model.compile(
+            "sgd", loss, metrics=metrics, jit_compile=False
+        )  # for evaluate(); it has no state to save
     table = pd.DataFrame(history.history).rename(columns=lambda name: name.replace("val_", "validation_"))
     table.insert(0, "epoch", np.arange(1, len(table) + 1))
     if not np.isfinite(table).all(axis=None):
@@ -89,27 +100,6 @@ def strategy() -> tf.distribute.Strategy:
     """A replica of the model for each GPU, which share every batch."""
     several = len(tf.config.list_physical_devices("GPU")) > 1
     return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
-
-
-def compile_(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer | str, params: Train, happy: float
-) -> None:
-    """With a loss in which both classes weigh the same: ``happy`` is the fraction of training pictures that are."""
-    model.compile(
-        optimizer,
-        keras.losses.BinaryFocalCrossentropy(
-            apply_class_balancing=True,
-            alpha=1 - happy,
-            gamma=params.focal_gamma,
-            label_smoothing=params.label_smoothing,
-        ),
-        metrics=[
-            keras.metrics.Precision(name="precision"),
-            keras.metrics.Recall(name="recall"),
-            keras.metrics.BinaryAccuracy(name="accuracy"),
-        ],
-        jit_compile=False,
-    )
 
 
 def batches(split: Split, params: Params) -> tf.data.Dataset:
