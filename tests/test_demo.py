@@ -24,6 +24,7 @@ from happysad.common.tables import read_csv, write_csv
 from happysad.data import faces
 from happysad.prediction import classifier, results
 
+expect.set_options(timeout=30_000)  # a busy machine is no failure
 REAL = PROJECT / "models/faces/model.onnx"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 in_chromium = pytest.mark.skipif(
@@ -145,7 +146,7 @@ def test_the_page_predicts_as_predict_does(page, pictures, project):
 def choose(page: Page, name: str) -> None:
     """Choose a model, and wait until it has judged all pictures."""
     page.get_by_role("radio", name=name).check()
-    expect(page.get_by_role("status")).to_contain_text(re.compile(r"^\d"), timeout=60_000)
+    expect(page.get_by_role("status")).to_contain_text(re.compile(r"^\d"))
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,7 @@ def people(tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("people")
     paths = [folder / f"{number}.png" for number in range(len(pictures))]
     for picture, path in zip(pictures, paths, strict=True):
-        picture.save(path)
+        picture.save(path, compress_level=1)
     return paths
 
 
@@ -237,7 +238,7 @@ RESIZE = """async ([width, height, bytes, toWidth, toHeight]) => {
 @in_chromium
 def test_the_page_resizes_as_pillow_does(page):
     rng = np.random.default_rng(0)
-    for sizes in ((340, 255, 170, 128), (333, 100, 170, 51), (60, 90, 113, 170), (170, 9, 170, 9)):
+    for sizes in ((133, 40, 68, 20), (60, 90, 113, 170), (170, 9, 170, 9)):
         picture = Image.fromarray(rng.integers(0, 256, (sizes[1], sizes[0], 3), dtype=np.uint8))
         resized = page.evaluate(RESIZE, [*sizes[:2], list(picture.tobytes()), *sizes[2:]])
         assert bytes(resized) == picture.resize(sizes[2:], Image.Resampling.BILINEAR).tobytes()
