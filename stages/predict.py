@@ -33,7 +33,7 @@ examples:
   find data/generated -name '*9.jpg' | python stages/predict.py -   names from standard input
   python stages/predict.py --csv predictions.csv data/generated     a table
   python stages/predict.py --copy-to sorted data/generated          copies in sorted/happy, sorted/sad ...
-  python stages/predict.py --explain why.png data/generated/happy/IMG_0117.jpg
+  python stages/predict.py --explain why.png me.jpg                 a page with the parts that mattered
 
 Each answer comes with its probability: "happy", "sad", or "unsure" if neither is twice as likely as the other. The
 largest face decides. Where no face is found, some models judge the whole picture, others answer "no face".
@@ -131,13 +131,12 @@ def predict(options: argparse.Namespace) -> int:
 def choose(name: str) -> Classifier:
     """The model in the folder models/``name`` or the file ``name``. Raises UserError if there is none."""
     path = MODELS / name / "model.onnx"
-    if not path.exists() and name == "export":
-        raise UserError(
-            "you have no model yet: run `dvc repro`, or try --model faces, which knows real faces"
-        )
-    if not path.exists() and not Path(name).is_file():
+    path = path if path.exists() else Path(name)
+    if name == "export" and not path.is_file():
+        raise UserError("you have no model yet: run `dvc repro`, or try --model faces, for photographs")
+    if not path.is_file():
         raise UserError(f"no model called {name}: --model takes faces, or an exported .onnx or .tflite file")
-    classifier = load(path if path.exists() else Path(name))
+    classifier = load(path)
     if not classifier.better_than_chance:
         print(f"note: {NO_SKILL}", file=sys.stderr)
     elif name == "export" and classifier.source == DRAWN:
@@ -147,7 +146,7 @@ def choose(name: str) -> Classifier:
 
 
 def in_order(work: Callable[[str], list[dict]], items: Iterable[str]) -> Iterator[list[dict]]:
-    """Yield ``work`` of each item, in order, computed on all cores: as soon as it is done, whenever the next item comes."""
+    """Yield ``work`` of each item, in order, computed on all cores, without waiting for further items."""
     pool = ThreadPoolExecutor(1 + os.cpu_count())  # decoding and scoring release the GIL
     pending = Queue(MOST_PENDING)
 

@@ -21,8 +21,8 @@ settings.load_profile("steady")
 SMALL = {
     "generate": {"pictures_per_class": 30, "size": 48},
     "prepare": {"image_size": 32, "test_fraction": 0.25, "validation_fraction": 0.25},
-    "model": {"filters": [8, 8], "dense_units": 16},
-    "train": {"epochs": 2, "batch_size": 8},
+    "model": {"filters": [8, 16], "dense_units": 32},
+    "train": {"epochs": 2, "batch_size": 16, "learning_rate": 0.005},
 }
 
 

@@ -339,7 +339,7 @@ def test_your_own_model_says_what_it_is_good_for(
 
 def test_standard_input_may_be_endless_and_ctrl_c_ends_it_at_once(folder):
     with subprocess.Popen(["yes", "faces/a.jpg"], cwd=folder, stdout=subprocess.PIPE) as endless:
-        command = [sys.executable, PREDICT, "--model", "model.onnx", "-"]
+        command = [sys.executable, PREDICT, "--model", "whole.onnx", "-"]
         pipes = {"stdin": endless.stdout, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen(command, cwd=folder, **pipes) as run:
             assert all(b"faces/a.jpg" in run.stdout.readline() for _ in range(300))
@@ -377,7 +377,7 @@ def test_a_bar_on_a_terminal_that_would_show_nothing_for_long(folder):
 
 
 def test_the_examples_of_help_work_as_printed(folder, tmp_path):
-    for name in ("happy/IMG_0117.jpg", "happy/IMG_0001.jpg", "sad/IMG_0009.jpg"):
+    for name in ("happy/IMG_0001.jpg", "sad/IMG_0009.jpg"):
         file = tmp_path / "data/generated" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / "faces/a.jpg", file)

@@ -22,7 +22,9 @@ def explain(classifier: Classifier, picture: Image.Image, result: dict) -> Image
     """
     view, found = faces.view(picture, classifier.crop, classifier.crop_margin)
     pixels = images.squash(view, classifier.image_size)
-    [heat] = occlusion_maps(lambda copies: np.array([classifier.score(copy) for copy in copies]), pixels[None])
+    [heat] = occlusion_maps(
+        lambda copies: np.array([classifier.score(copy) for copy in copies]), pixels[None]
+    )
     scaled = scale(picture)
     draw, ratio = ImageDraw.Draw(scaled), scaled.width / picture.width
     for i, face in enumerate(found):
