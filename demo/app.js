@@ -3,7 +3,7 @@
 const PAUSE = 50; // milliseconds between two predictions for the webcam
 
 const find = (selector, within = document) => within.querySelector(selector);
-const [examples, live, results] = [find("#examples"), find("#live"), find("#results")];
+const [examples, live, results, status] = ["#examples", "#live", "#results", "[role=status]"].map((s) => find(s));
 const [video, webcam, dialog] = [find("video"), find("#webcam"), find("dialog")];
 const about = await (await fetch("about.json")).json();
 
@@ -40,13 +40,20 @@ webcam.hidden = !navigator.mediaDevices; // a page served over plain http by ano
 webcam.onclick = () => (video.srcObject ? stop() : watch());
 live.append(blank());
 find(".answer", live).ariaLive = "polite";
-find("#table").onclick = () => {
-  const href = URL.createObjectURL(new Blob([table()], { type: "text/csv" }));
-  Object.assign(document.createElement("a"), { href, download: "predictions.csv" }).click();
-};
 dialog.onclick = () => dialog.close();
-showExamples();
-showModels();
+
+examples.hidden = !about.examples.length;
+for (const path of about.examples) {
+  const image = make("img", { src: `examples/${path}`, alt: `Try ${path}` });
+  const onclick = async () => add([new File([await (await fetch(image.src)).blob()], path)]);
+  find("ul", examples).append(make("li", {}, make("button", { onclick }, image)));
+}
+find("#models").hidden = about.models.length === 1;
+for (const choice of about.models) {
+  const checked = choice === about.models[0];
+  const input = make("input", { type: "radio", name: "model", checked, onchange: () => choose(choice) });
+  find("#models").append(make("label", {}, input, choice.name));
+}
 choose(about.models[0]);
 
 /** Have all pictures judged by a model: those on the page again, and the webcam's from its next frame on. */
@@ -61,8 +68,8 @@ function choose(chosen) {
 /** Take files; the latest batch goes on top. */
 function add(files) {
   if (!files.length) return;
-  const added = files.map((file) => ({ file, item: document.createElement("li") }));
-  for (const card of added) lay(card);
+  const added = files.map((file) => ({ file, item: make("li") }));
+  added.forEach(lay);
   cards = [...added, ...cards];
   find("ol").prepend(...added.map(({ item }) => item));
   results.hidden = false;
@@ -72,12 +79,15 @@ function add(files) {
 
 /** Classify, one after another, the pictures that the chosen model has not judged. */
 async function work() {
-  find("[role=status]").textContent = "Working …";
-  find("#table").disabled = true;
+  status.textContent = "Working …";
   let card;
   while ((card = cards.find((card) => card.model !== model))) await classify(card);
-  summarise();
-  find("#table").disabled = false;
+  const answers = cards.map(({ result }) => judge(result).answer);
+  status.textContent = ["happy", "sad", "unsure", "no face", "could not be read"]
+    .map((answer) => [answers.filter((given) => given === answer).length, answer])
+    .filter(([count]) => count)
+    .map((pair) => pair.join(" "))
+    .join(", ");
 }
 
 async function classify(card) {
@@ -90,22 +100,17 @@ async function classify(card) {
     show(card.result, item);
   } catch (error) {
     card.result = { error: error.message };
-    const line = document.createElement("p");
-    line.textContent = `${file.name}: ${error.message}`;
     item.className = "failed";
-    item.replaceChildren(line);
+    item.replaceChildren(make("p", { textContent: `${file.name}: ${error.message}` }));
   }
 }
 
 /** Lay out a card without a prediction. */
 function lay(card) {
-  const [button, canvas, name] = ["button", "canvas", "p"].map((element) => document.createElement(element));
-  name.textContent = name.title = card.file.name;
-  button.ariaLabel = `Enlarge ${card.file.name}`;
-  button.onclick = () => enlarge(card);
-  button.append(canvas);
+  const { name } = card.file;
+  const button = make("button", { ariaLabel: `Enlarge ${name}`, onclick: () => enlarge(card) }, make("canvas"));
   card.item.className = "";
-  card.item.replaceChildren(button, blank(), name);
+  card.item.replaceChildren(button, blank(), make("p", { textContent: name, title: name }));
 }
 
 function paint(picture, place) {
@@ -120,7 +125,7 @@ async function enlarge({ file, result }) {
   const { width, height } = result;
   const scale = Math.min(1, 1600 / Math.max(width, height));
   const options = { resizeWidth: Math.ceil(width * scale), resizeQuality: "high", imageOrientation: "from-image" };
-  dialog.replaceChildren(document.createElement("canvas"), blank());
+  dialog.replaceChildren(make("canvas"), blank());
   paint(await createImageBitmap(file, options), dialog);
   show(result, dialog);
   dialog.showModal();
@@ -133,6 +138,13 @@ function ask(picture) {
   return new Promise((resolve, reject) => {
     port1.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data));
   });
+}
+
+/** An element with properties and children. */
+function make(tag, properties, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
 }
 
 function blank() {
@@ -155,7 +167,8 @@ function show({ model, score, faces, width, height }, place) {
     label && model.crop === "face" && !faces.length && "no face: whole picture judged",
   ];
   write(find(".note", prediction), notes.filter(Boolean).join(", "));
-  mark(model, faces, width, height, place);
+  const boxes = faces.map((face) => faceBox(face, judge({ model, score: face.score }), width, height));
+  find(".faces", place).replaceChildren(...boxes);
 }
 
 /** What a score means: as `classify` in results.py. */
@@ -171,47 +184,19 @@ function percent(probability) {
   return probability && `${Math.min(Math.round(100 * probability), 99)}%`; // never 100, since no answer is certain
 }
 
-/** Draw the squares about the faces. The picture is shown in the middle of a square. */
-function mark(model, faces, width, height, place) {
-  const shown = Math.max(width, height);
-  const boxes = faces.map(({ left, top, side, score }) => {
-    const { answer, probability } = judge({ model, score });
-    const [box, name] = ["div", "span"].map((element) => document.createElement(element));
-    box.className = "face";
-    box.dataset.answer = answer;
-    name.textContent = `${answer} ${percent(probability)}`;
-    box.style.setProperty("--left", (left + (shown - width) / 2) / shown);
-    box.style.setProperty("--top", (top + (shown - height) / 2) / shown);
-    box.style.setProperty("--side", side / shown);
-    box.append(name);
-    return box;
-  });
-  find(".faces", place).replaceChildren(...boxes);
+/** The square about a face, with its answer, for a picture that is shown in the middle of a square. */
+function faceBox({ left, top, side }, { answer, probability }, width, height) {
+  const whole = Math.max(width, height);
+  const box = make("div", { className: "face" }, make("span", { textContent: `${answer} ${percent(probability)}` }));
+  box.dataset.answer = answer;
+  box.style.setProperty("--left", (left + (whole - width) / 2) / whole);
+  box.style.setProperty("--top", (top + (whole - height) / 2) / whole);
+  box.style.setProperty("--side", side / whole);
+  return box;
 }
 
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text; // or screen readers would repeat it
-}
-
-function summarise() {
-  const answers = cards.map(({ result }) => judge(result).answer);
-  const counts = ["happy", "sad", "unsure", "no face", "could not be read"].map((answer) => {
-    const count = answers.filter((given) => given === answer).length;
-    return count && `${count} ${answer}`;
-  });
-  find("[role=status]").textContent = counts.filter(Boolean).join(", ");
-}
-
-/** The results as a CSV file, with the columns of predict.py. */
-function table() {
-  const rows = cards.map(({ file, result }) => {
-    const { answer, label, probability } = result.error ? {} : judge(result);
-    const path = /^[=+\-@\t\r\n]/.test(file.name) ? `./${file.name}` : file.name; // which is no formula
-    return [path, answer, label, probability, result.score, result.faces?.length, result.error];
-  });
-  const cell = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
-  const header = ["path", "answer", "label", "probability", "score", "faces", "error"];
-  return [header, ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 
 /** Classify the faces in the central square of the webcam's picture, again and again. */
@@ -246,10 +231,6 @@ async function watch() {
   }
 }
 
-function complain(text) {
-  find("#problem").textContent = text;
-}
-
 function stop() {
   for (const track of video.srcObject?.getTracks() ?? []) track.stop();
   video.srcObject = null;
@@ -258,29 +239,6 @@ function stop() {
   webcam.disabled = false;
 }
 
-function showExamples() {
-  examples.hidden = !about.examples.length;
-  for (const path of about.examples) {
-    const [item, button, image] = ["li", "button", "img"].map((name) => document.createElement(name));
-    image.src = `examples/${path}`;
-    image.alt = `Try ${path}`;
-    button.onclick = async () => add([new File([await (await fetch(image.src)).blob()], path)]);
-    button.append(image);
-    item.append(button);
-    find("ul", examples).append(item);
-  }
-}
-
-function showModels() {
-  find("#models").hidden = about.models.length === 1;
-  for (const choice of about.models) {
-    const [label, input, name] = ["label", "input", "span"].map((element) => document.createElement(element));
-    input.type = "radio";
-    input.name = "model";
-    input.checked = choice === about.models[0];
-    input.onchange = () => choose(choice);
-    name.textContent = choice.name;
-    label.append(input, name);
-    find("#models").append(label);
-  }
+function complain(text) {
+  find("#problem").textContent = text;
 }

@@ -24,19 +24,17 @@ EXAMPLES = 4  # of each class
 
 
 def main(root: Path) -> None:
-    settings = params.load(root)
-    manifest, source = root / "data/prepared/manifest.csv", root / settings.source
     if not RUNTIME.exists():
         raise UserError(f"{RUNTIME} is missing: run `npm ci --prefix demo`")
+    settings = params.load(root)
+    source = root / settings.source
     models, examples = [describe(root, "faces", "Real faces")], []  # the page starts with the first model
     if (root / "models/export").exists():
         own = describe(root, "export", "Your model")
-        if own["source"] != DRAWN:
-            models.insert(0, own)
-        else:
-            models.append(own | {"name": "Drawn faces"})
-            if settings.source_is_built_in:  # photos stay private
-                examples = choose_examples(manifest, source)
+        drawn = own["source"] == DRAWN
+        models = [*models, own | {"name": "Drawn faces"}] if drawn else [own, *models]
+        if drawn and settings.source_is_built_in:  # photos stay private
+            examples = choose_examples(root / "data/prepared/manifest.csv", source)
     with replacing(root / "demo/site") as site:
         for file in FILES:
             shutil.copy(file, site)
@@ -50,11 +48,8 @@ def main(root: Path) -> None:
 
 def describe(root: Path, folder: str, name: str) -> dict[str, str]:
     """The metadata of models/``folder``/model.onnx, its folder, and its name on the page."""
-    model = root / "models" / folder / "model.onnx"
-    metadata = onnxruntime.InferenceSession(model).get_modelmeta().custom_metadata_map
-    if "unsure_below" not in metadata:
-        raise UserError(f"{model} was exported by an older version: run `dvc repro`")
-    return metadata | {"folder": folder, "name": name}
+    session = onnxruntime.InferenceSession(root / "models" / folder / "model.onnx")
+    return session.get_modelmeta().custom_metadata_map | {"folder": folder, "name": name}
 
 
 def choose_examples(manifest: Path, source: Path) -> list[str]:

@@ -33,12 +33,13 @@ def table(rows: list[dict], params: list[str]) -> str:
         figures = [f"{row[name]:.3f}" if isinstance(row.get(name), float) else "-" for name in FIGURES]
         start = f"{(row['Experiment'] or row['rev'])[:17]:18}{''.join(f'{x:10}' for x in figures)}"
         changed = {name: row[name] for name in params if row[name] != rows[1][name]}
-        changed = {
-            n: f"{x:g}" if isinstance(x, float) else str(x).replace(" ", "") for n, x in changed.items()
-        }
-        text = start + " ".join(f"{name}={value}" for name, value in changed.items())
+        text = start + " ".join(f"{name}={in_short(value)}" for name, value in changed.items())
         lines += wrap(text, WIDTH, subsequent_indent=" " * len(start), break_on_hyphens=False)
     return "\n".join(lines)
+
+
+def in_short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).replace(" ", "")
 
 
 if __name__ == "__main__":

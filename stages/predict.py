@@ -1,13 +1,16 @@
 """Tell whether the faces in pictures look happy or sad, with your own model or models/faces."""
 
 import argparse
+import json
 import os
 import signal
 import sys
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
+from queue import Queue
 
 from happysad import CLASSES, DRAWN
 from happysad.common import images
@@ -15,30 +18,29 @@ from happysad.common.caveats import NO_SKILL
 from happysad.common.errors import UserError
 from happysad.common.files import copy_into, replacing_file
 from happysad.prediction.classifier import Classifier, load
-from happysad.prediction.paths import find
-from happysad.prediction.results import classify, output, percent
+from happysad.prediction.paths import expand
+from happysad.prediction.results import classify, csv_writer, line
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 ANSWERS = (*CLASSES[::-1], "unsure", "no face", "unreadable")
-AHEAD = 256  # pictures in progress at a time: enough to keep all threads busy
+MOST_PENDING = 256  # pictures in progress or waiting for their turn: enough to keep all threads busy
 
-EXAMPLES = """\
+EPILOG = """\
 examples:
-  python stages/predict.py --model faces me.jpg                     the model of real faces that comes with the project
-  python stages/predict.py data/generated/happy/*1.jpg              pictures
+  python stages/predict.py --model faces me.jpg                     with the model of real faces
+  python stages/predict.py data/generated/happy/*1.jpg              with your own model
   python stages/predict.py data/generated                           a folder and all folders in it
-  python stages/predict.py --json 'data/generated/**/*7.jpg'        one JSON object per line
-  find data/generated -name '*9.jpg' | python stages/predict.py -   file names from standard input
-  python stages/predict.py --csv predictions.csv data/generated     a table for a spreadsheet
-  python stages/predict.py --copy-to sorted data/generated          copies in sorted/happy, sorted/sad and so on
-  python stages/predict.py --every-face data/generated/sad          every face, with its box
-  python stages/predict.py --explain why.png data/generated/happy/IMG_0117.jpg
+  find data/generated -name '*9.jpg' | python stages/predict.py -   names from standard input
+  python stages/predict.py --csv predictions.csv data/generated     a table
+  python stages/predict.py --copy-to sorted data/generated          copies in sorted/happy, sorted/sad ...
+  python stages/predict.py --explain why.png me.jpg                 a page with the parts that mattered
 
-The largest face decides; its answer comes with its probability. "unsure" stands where neither answer is twice as likely
-as the other, "no face" where none is found, unless the model was trained on such pictures: then it judges the whole.
-A face that lies on its side or upside down is judged upright: "turned by 90" says that it is turned clockwise.
-In JSON and CSV, score is the probability of happy. Boxes are left,top,right,bottom in pixels of the picture as shown,
-turned as its EXIF data say, and may reach beyond it. In folders, hidden files are skipped and links not followed.
+Each answer comes with its probability: "happy", "sad", or "unsure" if neither is twice as likely as the other. The
+largest face decides. Where no face is found, some models judge the whole picture, others answer "no face".
+"turned by 90" is a face turned clockwise, which is judged upright.
+
+In JSON and CSV, score is the probability of happy. A face's box is left,top,right,bottom in pixels, after the picture
+is turned as its EXIF data say, and may reach beyond it. In folders, hidden files and linked folders are skipped.
 Exit status: 0 if all went well, 1 if some files could not be read, 2 for any other error.
 """
 
@@ -54,23 +56,19 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.error = lambda message: parser.exit(2, f"error: {message}; see {parser.prog} --help\n")
 
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="picture, folder, quoted pattern, or - for standard input")
-    add("--json", action="store_true", help="print one JSON object per line, errors included")
-    add("--csv", type=Path, metavar="FILE", help="write a .csv file, errors included")
+    add("--json", action="store_true", help="print one JSON object per line")
+    add("--csv", type=Path, metavar="FILE", help="write a .csv file")
     add("--copy-to", type=Path, metavar="DIR", help="copy to DIR/happy, DIR/sad ..., never over another file")
-    add("--explain", type=Path, metavar="OUT", help="draw, as a .png, which parts of one picture mattered")
+    add("--explain", type=Path, metavar="FILE", help="draw, as a .png, which parts of one picture mattered")
     add("--every-face", action="store_true", help="judge every face of a picture, and print its box")
-    add(
-        "--model",
-        default="export",
-        metavar="MODEL",
-        help="faces, the model of real faces, or an exported .onnx or .tflite file (default: your own)",
-    )
+    model = "your own model (default), faces, or an exported .onnx or .tflite file"
+    add("--model", default="export", help=model)
     options = parser.parse_args(argv)
     # Without these checks, --csv *.jpg would overwrite the first picture.
     if options.csv and options.csv.suffix.lower() != ".csv":
@@ -89,30 +87,39 @@ def predict(options: argparse.Namespace) -> int:
         raise UserError(
             f"{options.model} judges whole pictures: for --every-face, set prepare.crop to face and run `dvc repro`"
         )
-
-    def work(path: str) -> list[dict]:
-        return classify(path, classifier, options.every_face)
-
-    paths = find(options.files, options.copy_to)
-    if options.explain:
+    paths = expand(options.files, options.copy_to)
+    if options.explain or "-" not in options.files:  # standard input may be endless
         paths = list(paths)
-        if len(paths) != 1:
-            raise UserError("--explain takes one picture")
-        if os.path.realpath(paths[0]) == os.path.realpath(options.explain):
-            raise UserError(f"--explain would overwrite the picture {options.explain}: name another file")
-    done, echo = with_bar(work, paths, options)
+    if options.explain and len(paths) != 1:
+        raise UserError("--explain takes one picture")
+    if options.explain and os.path.realpath(paths[0]) == os.path.realpath(options.explain):
+        raise UserError(f"--explain would overwrite the picture {options.explain}: name another file")
+
+    done, echo = in_order(lambda path: classify(path, classifier, options.every_face), paths), print
+    if sys.stderr.isatty() and (options.csv or not sys.stdout.isatty()):  # a terminal that shows no results
+        from tqdm import tqdm  # here, since it is slow to import
+
+        total = len(paths) if isinstance(paths, list) else None
+        done, echo = tqdm(done, total=total, unit=" pictures", delay=1), tqdm.write
     counts = Counter()
-    with output(options, echo) as write:
+    with csv_writer(options.csv) if options.csv else nullcontext() as write_row:
         for results in done:
             picture = results[0]  # its largest face decides
             answer = picture.get("answer", "unreadable")
             counts[answer] += 1
-            if options.copy_to and "answer" in picture:
+            if options.copy_to and answer != "unreadable":
                 copy_into(options.copy_to / answer.replace(" ", "_"), Path(picture["path"]))
             if options.explain and picture.get("label"):
                 explain(classifier, picture, options.explain)
             for result in results:
-                write(result)
+                if write_row:
+                    write_row(result)
+                if options.json:
+                    print(json.dumps(result), flush=True)
+                elif "error" in result:
+                    echo(line(result, options.every_face), file=sys.stderr)
+                elif not options.csv:
+                    print(line(result, options.every_face), flush=True)
         if not counts:
             raise UserError(f"no files in {', '.join(options.files)}")
     if targets := [str(target) for target in (options.csv, options.copy_to) if target]:
@@ -124,63 +131,44 @@ def predict(options: argparse.Namespace) -> int:
 def choose(name: str) -> Classifier:
     """The model in the folder models/``name`` or the file ``name``. Raises UserError if there is none."""
     path = MODELS / name / "model.onnx"
-    if name == "export" and not path.exists():
-        what = (
-            "the last run failed" if (MODELS / "model.keras").exists() else "you have not trained a model yet"
-        )
-        raise UserError(f"{what}: run `dvc repro`, or try --model faces, which knows real faces")
-    if not path.exists() and not Path(name).is_file():
-        models = ", ".join(sorted(path.parent.name for path in MODELS.glob("*/model.onnx")))
-        raise UserError(
-            f"no model called {name}: --model takes {models}, or an exported .onnx or .tflite file"
-        )
-    classifier = load(path if path.exists() else Path(name))
+    path = path if path.exists() else Path(name)
+    if name == "export" and not path.is_file():
+        raise UserError("you have no model yet: run `dvc repro`, or try --model faces, for photographs")
+    if not path.is_file():
+        raise UserError(f"no model called {name}: --model takes faces, or an exported .onnx or .tflite file")
+    classifier = load(path)
     if not classifier.better_than_chance:
-        note = NO_SKILL
+        print(f"note: {NO_SKILL}", file=sys.stderr)
     elif name == "export" and classifier.source == DRAWN:
-        note = "this model was trained on drawn faces; on photographs, --model faces is right more often"
-    else:
-        return classifier
-    print(f"note: {note}", file=sys.stderr)
+        advice = "on photographs, --model faces is right more often"
+        print(f"note: this model was trained on drawn faces; {advice}", file=sys.stderr)
     return classifier
 
 
-def with_bar(
-    work: Callable[[str], list[dict]], paths: Iterable[str], options: argparse.Namespace
-) -> tuple[Iterable[list[dict]], Callable]:
-    """The results, and the function that prints: with a progress bar if a terminal would show nothing for long."""
-    silent = options.csv or not sys.stdout.isatty()
-    if not (sys.stderr.isatty() and silent and len(paths := list(paths)) > AHEAD):
-        return in_order(work, paths), print
-    from tqdm import tqdm  # here, since it is slow to import
-
-    return tqdm(in_order(work, paths), total=len(paths), unit=" pictures"), tqdm.write
-
-
 def in_order(work: Callable[[str], list[dict]], items: Iterable[str]) -> Iterator[list[dict]]:
-    """Yield ``work`` of each item, in order, computed on all cores with at most AHEAD items in progress."""
-    waiting = deque()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and scoring release the GIL
+    """Yield ``work`` of each item, in order, computed on all cores, without waiting for further items."""
+    pool = ThreadPoolExecutor(1 + os.cpu_count())  # decoding and scoring release the GIL
+    pending = Queue(MOST_PENDING)
+
+    def submit() -> None:
         try:
             for item in items:
-                waiting.append(pool.submit(work, item))
-                while waiting and (waiting[0].done() or len(waiting) == AHEAD):
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                pending.put(pool.submit(work, item))
         finally:
-            pool.shutdown(cancel_futures=True)  # after an error in writing a result
+            pending.put(None)
+
+    submitted = pool.submit(submit)
+    while future := pending.get():
+        yield future.result()
+    submitted.result()  # raises what the items raised
 
 
 def explain(classifier: Classifier, result: dict, out: Path) -> None:
     from happysad.prediction import explanation  # here, since it is slow to import
 
     picture, _ = images.read(Path(result["path"]), classifier.max_megapixels)
-    unsure = "unsure: " if result["answer"] == "unsure" else ""
-    title = f"{unsure}{result['label']} {percent(result['probability'])}"
-    page = explanation.explain(classifier, picture, title, os.path.basename(result["path"]))
     with replacing_file(out) as partial:
-        page.save(partial, "PNG")
+        explanation.explain(classifier, picture, result).save(partial, "PNG")
 
 
 if __name__ == "__main__":
@@ -189,6 +177,7 @@ if __name__ == "__main__":
     images.silence_libraries()
     sys.stdout.reconfigure(errors="surrogateescape")  # print undecodable file names as they are
     try:
-        sys.exit(main())
+        status = main()
     except KeyboardInterrupt:
-        os._exit(130)  # without waiting for pictures in progress
+        status = 130
+    os._exit(status)  # without waiting for pictures in progress, or for more names

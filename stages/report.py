@@ -2,6 +2,7 @@
 
 import base64
 import subprocess
+from collections.abc import Iterable
 from hashlib import md5
 from html import escape
 from pathlib import Path
@@ -13,12 +14,12 @@ from PIL import Image
 from happysad.common.caveats import caveats
 from happysad.common.cli import run
 from happysad.common.errors import UserError
-from happysad.common.files import read_json, replacing_file
+from happysad.common.files import read_json, write_text
 from happysad.common.tables import read_csv
 from happysad.evaluation import findings
 
 MEANING = {
-    "accuracy": "fraction of pictures classified correctly",
+    "accuracy": "fraction of the pictures that are classified correctly",
     "precision": "fraction of the pictures predicted happy that are happy",
     "recall": "fraction of the happy pictures that are predicted happy",
     "specificity": "fraction of the sad pictures that are predicted sad",
@@ -26,56 +27,53 @@ MEANING = {
     "f1": "harmonic mean of precision and recall",
     "roc_auc": "probability that a happy picture scores higher than a sad one; chance level is 0.5",
     "average_precision": "area under the precision-recall curve; chance level is the fraction that is happy",
-    "log_loss": "crossentropy, both classes weighing the same; lower is better, 0.69 is a constant score of 0.5",
+    "log_loss": "cross-entropy, both classes weighted equally; lower is better, a constant score of 0.5 has 0.69",
     "gain": "balanced accuracy minus that of the stronger baseline",
 }
-SECTIONS = ("metrics", "slices", "mistakes", "training", "data", "origin")
-FIGURES = (
-    "test.json",
-    "test_intervals.json",
-    "slices.csv",
-    "robustness.csv",
-    "plots/charts",
-    "plots/galleries",
+NEEDED = (
+    *("dvc.lock", "models/model.json", "metrics/test.json", "metrics/test_intervals.json"),
+    *("metrics/robustness.csv", "metrics/plots/charts", "metrics/plots/galleries"),
 )
 
 
 def main(root: Path) -> None:
-    metrics, plotted = root / "metrics", root / "metrics/plots"
-    for path in ("dvc.lock", "models/model.json", *(f"metrics/{name}" for name in FIGURES)):
+    for path in NEEDED:
         if not (root / path).exists():
             raise UserError(f"{root / path} is missing: run dvc repro")
+    metrics, plots = root / "metrics", root / "metrics/plots"
     params = recorded_params(root)
     figures, intervals = read_json(metrics / "test.json"), read_json(metrics / "test_intervals.json")
-    data, description = read_json(metrics / "data.json"), read_json(root / "models/model.json")
-    slices, robustness = read_csv(metrics / "slices.csv"), read_csv(metrics / "robustness.csv")
-    lines = findings.findings(figures, intervals, slices, robustness)
-    unsure, right = (description["validation"][name] for name in ("unsure", "accuracy_when_sure"))
-    certain = "" if right is None else f"; on the others, {right:.0%} of its answers were right"
-    lines += [
-        f"It was unsure of {unsure:.0%} of the validation pictures{certain}.",
-        *caveats(data, description),
+    data, model = read_json(metrics / "data.json"), read_json(root / "models/model.json")
+    unsure, right = model["validation"]["unsure"], model["validation"]["accuracy_when_sure"]
+    sure = "" if right is None else f"; on the others, {right:.0%} of its answers were right"
+    lines = [
+        *findings.findings(figures, intervals, read_csv(metrics / "robustness.csv")),
+        f"It was unsure of {unsure:.0%} of the validation pictures{sure}.",
+        *caveats(data, model),
     ]
     page = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8")).substitute(
-        contents=" ".join(f'<a href="#{name}">{name.capitalize()}</a>' for name in SECTIONS),
         headline=escape(findings.headline(figures, intervals)),
-        findings="".join(f"<li>{escape(line)}</li>" for line in lines),
-        figures=figure_table(figures, intervals),
-        curves=images(plotted, "roc.png", "precision_recall.png", "confusion.png", "reliability.png"),
-        slices=images(plotted, *["slices.png"] * (len(slices) > 1), "robustness.png"),
-        galleries=images(plotted, "*_classified_as_*.jpg", "least_certain.jpg"),
+        findings="".join(f"<li>{escape(line)}" for line in lines),
+        figures=table_rows(
+            (name, f"{figures[name]:.3f}", "{low:.3f} to {high:.3f}".format(**intervals[name]), meaning)
+            for name, meaning in MEANING.items()
+        ),
+        curves=images(plots, "roc.png", "precision_recall.png", "confusion.png", "reliability.png"),
+        robustness=images(plots, "robustness.png"),
+        galleries=images(plots, "*_classified_as_*.jpg", "least_certain.jpg"),
         label_errors=label_errors(metrics / "label_errors.jpg", root / "data/prepared/manifest.csv"),
-        training=images(plotted, "learning_curves.png"),
-        data=data_table(
-            {name: value for name, value in data.items() if name != "notes"}
-        ),  # among the findings
-        sheets=sheets(plotted / "data"),
+        training=images(plots, "learning_curves.png"),
+        data=table_rows((name, in_words(value)) for name, value in data.items() if name != "notes"),
+        sheets=images(plots / "data", "*.png")
+        + "".join(
+            f"<details><summary>{file.stem.replace('_', ' ')}</summary>{images(plots / 'data', file.name)}</details>"
+            for file in sorted((plots / "data").glob("*.jpg"))
+        ),
         params=escape(yaml.safe_dump(params, sort_keys=False)),
-        versions=escape(", ".join(f"{name} {version}" for name, version in description["versions"].items())),
+        versions=escape(", ".join(f"{name} {version}" for name, version in model["versions"].items())),
         revision=escape(revision(root)),
     )
-    with replacing_file(metrics / "report.html") as partial:
-        partial.write_text(page, encoding="utf-8")
+    write_text(metrics / "report.html", page)
     print(f"{metrics / 'report.html'}: {len(page) / 1e6:.1f} MB, opens in any browser")
 
 
@@ -97,12 +95,11 @@ def recorded_params(root: Path) -> dict:
             if file.is_file() and md5(file.read_bytes()).hexdigest() != out["md5"]:
                 raise UserError(f"{file} is not the one in dvc.lock: run dvc checkout or dvc repro")
         for dep in stage["deps"]:
-            if dep["path"] in written:
-                writer, latest = written[dep["path"]]
-                if dep["md5"] != latest:
-                    raise UserError(f"{dep['path']} is newer than the test figures: run dvc repro")
-                if writer not in names:
-                    names.append(writer)
+            writer, latest = written.get(dep["path"], (None, None))
+            if writer and dep["md5"] != latest:
+                raise UserError(f"{dep['path']} is newer than the test figures: run dvc repro")
+            if writer and writer not in names:
+                names.append(writer)
     return params
 
 
@@ -110,63 +107,46 @@ def revision(root: Path) -> str:
     """The commit that holds the figures' dvc.lock, or that there is none."""
 
     def git(*command: str) -> str:
-        run = subprocess.run(["git", "-C", root, *command], check=False, capture_output=True, text=True)
-        return run.stdout.strip()
+        done = subprocess.run(["git", "-C", root, *command], check=False, capture_output=True, text=True)
+        return done.stdout.strip()
 
     commit = git("log", "-1", "--format=%h", "--", "dvc.lock")
-    if not commit or git("status", "--porcelain", "--", "dvc.lock"):
-        return "not committed"
-    return f"commit {commit}"
+    changed = git("status", "--porcelain", "--", "dvc.lock")
+    return f"commit {commit}" if commit and not changed else "not committed"
 
 
-def figure_table(figures: dict[str, float], intervals: dict) -> str:
-    rows = []
-    for name, meaning in MEANING.items():
-        cells = f"<td>{figures[name]:.3f}<td>{intervals[name]['low']:.3f} to {intervals[name]['high']:.3f}<td>{meaning}"
-        rows.append(f"<tr><th>{name.replace('_', ' ')}{cells}")
-    return "".join(rows)
+def table_rows(rows: Iterable[tuple[str, ...]]) -> str:
+    """HTML; the first cell of a row is its heading."""
+    return "".join(
+        f"<tr><th>{name.replace('_', ' ')}{''.join(f'<td>{escape(cell)}' for cell in cells)}"
+        for name, *cells in rows
+    )
 
 
-def data_table(data: dict) -> str:
-    """metrics/data.json as table rows, nested counts in one line."""
-    rows = []
-    for name, value in data.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{n} {key}" for key, n in value.items()) or "none"
-        elif isinstance(value, float):
-            value = f"{value:.1%}"
-        rows.append(f"<tr><th>{escape(name.replace('_', ' '))}<td>{escape(str(value).replace('_', ' '))}")
-    return "".join(rows)
+def in_words(value: dict[str, int] | float | str) -> str:
+    """A value of metrics/data.json: counts by name, a fraction, a number or a text."""
+    if isinstance(value, dict):
+        value = ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
+    return f"{value:.1%}" if isinstance(value, float) else str(value).replace("_", " ")
 
 
 def label_errors(sheet: Path, manifest: Path) -> str:
-    """The sheet of labels worth a look, if there is one of the data that the figures are of."""
-    if sheet.exists() and manifest.exists():
-        with Image.open(sheet) as picture:
-            if picture.info.get("comment") == md5(manifest.read_bytes()).hexdigest().encode():
-                return image(sheet.read_bytes(), "jpeg", "labels worth a look")
-    return ""
-
-
-def sheets(folder: Path) -> str:
-    """The chart of the data, and its contact sheets folded up."""
-    folded = "".join(
-        f"<details><summary>{file.stem.replace('_', ' ')}</summary>{images(folder, file.name)}</details>"
-        for file in sorted(folder.glob("*.jpg"))
-    )
-    return images(folder, "*.png") + folded
+    """The sheet that crossvalidate.py draws, if there is one of the data that the figures are of."""
+    if not (sheet.exists() and manifest.exists()):
+        return ""
+    with Image.open(sheet) as picture:
+        same = picture.info.get("comment") == md5(manifest.read_bytes()).hexdigest().encode()
+    return images(sheet.parent, sheet.name) if same else ""
 
 
 def images(folder: Path, *patterns: str) -> str:
-    files = [file for pattern in patterns for file in sorted(folder.rglob(pattern))]
+    """HTML of the pictures below ``folder``, their content included."""
     return "".join(
-        image(file.read_bytes(), file.suffix[1:].replace("jpg", "jpeg"), file.stem) for file in files
+        f'<img alt="{file.stem.replace("_", " ")}" src="data:image/{file.suffix[1:].replace("jpg", "jpeg")};base64,'
+        f'{base64.b64encode(file.read_bytes()).decode()}">'
+        for pattern in patterns
+        for file in sorted(folder.rglob(pattern))
     )
-
-
-def image(content: bytes, kind: str, name: str) -> str:
-    encoded = base64.b64encode(content).decode()
-    return f'<img alt="{name.replace("_", " ")}" src="data:image/{kind};base64,{encoded}">'
 
 
 if __name__ == "__main__":

@@ -7,11 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import pytest
 import yaml
-from conftest import PROJECT, SMALL, draw, make_project
+from conftest import PROJECT, SMALL, make_project
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
@@ -95,12 +93,6 @@ def test_no_exported_file_names_a_folder_of_this_machine(project):
     assert not [file for file in files if str(project.parent).encode() in file.read_bytes()]
 
 
-def test_metrics_show_has_the_figures_of_validation_and_test(project):
-    shown = json.loads(sh(project, "dvc metrics show --json"))[""]["data"]
-    files = ("metrics/validation.json", "metrics/test.json")
-    assert shown == {file: {"data": read_json(project / file)} for file in files}
-
-
 def test_predict_in_another_clone_without_training(project, elsewhere):
     assert sh(elsewhere, "dvc status") == "Data and pipelines are up to date.\n"
     rows = read_csv(project / "metrics/predictions.csv").to_dict("records")
@@ -141,14 +133,8 @@ def test_tensorboard_shows_curves_graph_histograms_and_settings(project):
     assert b"learning_rate" in settings["_hparams_/session_start_info"]
 
 
-def test_the_model_is_fetched_by_path_and_by_name(project):
-    folder = project.parent
+def test_the_model_is_fetched_by_name(project):
     sh(project, "git tag --message=first happysad@v1.0.0")
-    sh(folder, "dvc get --quiet project models/export/model.onnx --out by_path.onnx")
-    sh(folder, "dvc artifacts get --quiet project happysad --out by_name.onnx")
-    picture = np.asarray(draw(1))
-    expected, *fetched = (
-        onnxruntime.InferenceSession(file).run(["scores"], {"picture": picture})[0]
-        for file in (project / "models/export/model.onnx", folder / "by_path.onnx", folder / "by_name.onnx")
-    )
-    np.testing.assert_array_equal(fetched, [expected, expected])
+    sh(project.parent, "dvc artifacts get --quiet project happysad --out fetched.onnx")
+    exported = project / "models/export/model.onnx"
+    assert (project.parent / "fetched.onnx").read_bytes() == exported.read_bytes()

@@ -42,42 +42,38 @@ def test_overlay_is_orange_for_happy_and_blue_for_sad():
     assert np.ptp(faint[15, 5]) < np.ptp(left) / 5  # one scale for all pictures
 
 
+RESULT = {"path": "a.jpg", "answer": "happy", "label": "happy", "probability": 0.97, "score": 0.97}
+
+
+def classifier(crop: str, score) -> Classifier:
+    answers = {"unsure_below": 0.67, "no_face": "answer", "better_than_chance": True, "source": ""}
+    return Classifier(score, 32, 64, crop, 1.1, **answers)
+
+
 @pytest.mark.parametrize("crop", ["face", "whole"])
 def test_explain_draws_pictures_of_any_shape(crop):
-    blind = classifier(crop)
+    blind = classifier(crop, lambda pixels: 0.97)
     for size in ((1, 1), (900, 1), (5000, 1), (2, 700), (300, 200)):
-        page = explanation.explain(blind, Image.new("RGB", size, "red"), "happy", "a.jpg")
+        page = explanation.explain(blind, Image.new("RGB", size, "red"), RESULT)
         assert page.width >= 2 and page.height > explanation.HEIGHT
 
 
-def test_explain_draws_the_boxes_and_maps_the_crop(monkeypatch):
-    seen, mapped = [], []
-    overlay = explanation.overlay
-    monkeypatch.setattr(explanation, "overlay", lambda *args: mapped.append(args[0]) or overlay(*args))
+def test_explain_draws_the_boxes_and_maps_the_crop():
+    seen = []
     picture = draw_faces(240, 120, (120, 10, 100), (10, 40, 70))
-    page = np.asarray(explanation.explain(classifier("face", seen.append), picture, "happy", "a.png"))
+    model = classifier("face", lambda pixels: seen.append(pixels) or 0.97)
+    page = np.asarray(explanation.explain(model, picture, RESULT))
 
     view, found = faces.view(picture, "face", 1.1)
     assert len(found) == 2
     np.testing.assert_array_equal(seen[-1], images.squash(view, 32))
-    assert mapped[0].size == (320, 320)
 
     left, top = 12, 40  # of the picture on the page, and 320 / 120 of its size
     for face, width in zip(found, (4, 1), strict=True):
         row = top + round((face.top + face.bottom) / 2 * 320 / 120)
         edge = left + round(face.left * 320 / 120)
-        line = (page[row, edge - 8 : edge + 8] == explanation.BOX).all(axis=1)
+        line = (page[row, edge - 8 : edge + 8] == explanation.YELLOW).all(axis=1)
         assert line.sum() == width
-
-
-def classifier(crop: str, see=lambda picture: None) -> Classifier:
-    def score(picture: np.ndarray) -> float:
-        see(picture)
-        return 0.5
-
-    return Classifier(
-        score, 32, 64, crop, 1.1, unsure_below=0.67, no_face="answer", better_than_chance=True, source=""
-    )
 
 
 @pytest.mark.parametrize(
@@ -88,6 +84,6 @@ def test_the_caption_says_what_the_strongest_part_is_worth(monkeypatch, low, cap
     monkeypatch.setattr(explanation, "sheet", lambda pictures, texts, *rest, **more: captions.extend(texts))
     monkeypatch.setattr(explanation, "MATTERS", 1.5)
     whole = images.squash(draw(1), 32)
-    score = lambda picture: 0.97 if (picture == whole).all() else low
-    explanation.explain(classifier("whole")._replace(score=score), draw(1), "happy 97%", "a.jpg")
+    score = lambda pixels: 0.97 if (pixels == whole).all() else low
+    explanation.explain(classifier("whole", score), draw(1), RESULT)
     assert caption in captions[1]

@@ -6,10 +6,6 @@ from happysad.common.errors import UserError
 from happysad.common.params import load
 
 
-def test_the_projects_own_params_are_valid():
-    assert load(PROJECT).model.filters == (32, 64, 128)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

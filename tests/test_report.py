@@ -52,7 +52,7 @@ def test_it_has_the_figures_and_needs_no_other_file(page, project):
     text = page.read_text()
     figures, intervals = (read_json(project / f"metrics/{name}.json") for name in ("test", "test_intervals"))
     assert findings.headline(figures, intervals) in text
-    assert len(re.findall("<img ", text)) >= 9 + 1
+    assert len(re.findall("<img ", text)) >= 8
     targets = re.findall('href="#(.*?)"', text)
     assert targets == re.findall('<h2 id="(.*?)"', text) and len(targets) == 6
     assert not re.search(r'(src|href)="(?!data:|#)', text)

@@ -1,9 +1,10 @@
 """params.yaml as one frozen dataclass per group; what each value does is said in params.yaml."""
 
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
+from math import inf
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 import yaml
 
@@ -15,8 +16,8 @@ def between(low: float, high: float) -> Any:
     return field(metadata={"low": low, "high": high})
 
 
-def one_of(*choices: str) -> Any:
-    """A field whose text, or each of whose texts, is one of these."""
+def one_of(*choices: str | None) -> Any:
+    """A field whose text, or each of whose texts, is one of these; None stands for no text."""
     return field(metadata={"choices": choices})
 
 
@@ -85,7 +86,7 @@ class Augment:
 class Train:
     seed: int = between(*SEED)
     threads: int = between(1, 1024)
-    start: str | None = one_of("models/faces/model.keras")  # a dependency of train in dvc.yaml
+    start: str | None = one_of(None, "models/faces/model.keras")  # a dependency of train in dvc.yaml
     epochs: int = between(1, 100_000)
     batch_size: int = between(1, 65_536)
     learning_rate: float = between(1e-9, 10)
@@ -117,53 +118,41 @@ def load(root: Path) -> Params:
         values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise UserError(f"params.yaml is not valid YAML: {' '.join(str(error).split())}") from None
-    return _group("", Params, values)
+    return _group(Params, values, "")
 
 
-def _group(key: str, record: type, values: Any) -> Any:
+def _group(kind: type, values: Any, prefix: str) -> Any:
+    """The dataclass ``kind`` with ``values``; ``prefix`` is what its keys begin with, such as "train."."""
     if not isinstance(values, dict):
-        raise UserError(f"params.yaml: {key or 'the file'} must be a group of 'name: value' lines")
-    names = [f.name for f in fields(record)]
-    for name in values:
-        if name not in names:
-            raise UserError(f"params.yaml: unknown key {_dot(key, name)}; known here: {', '.join(names)}")
-    for name in names:
-        if name not in values:
-            raise UserError(f"params.yaml: {_dot(key, name)} is missing")
-    hints = get_type_hints(record)
-    return record(
-        **{
-            f.name: _value(_dot(key, f.name), hints[f.name], f.metadata, values[f.name])
-            for f in fields(record)
-        }
-    )
+        raise UserError(
+            f"params.yaml: {prefix.rstrip('.') or 'the file'} must be a group of 'name: value' lines"
+        )
+    names = [f.name for f in fields(kind)]
+    if unknown := [name for name in values if name not in names]:
+        raise UserError(f"params.yaml: unknown key {prefix}{unknown[0]}; known here: {', '.join(names)}")
+    if missing := [name for name in names if name not in values]:
+        raise UserError(f"params.yaml: {prefix}{missing[0]} is missing")
+    checked = {f.name: _value(f.type, values[f.name], prefix + f.name, **f.metadata) for f in fields(kind)}
+    return kind(**checked)
 
 
-def _value(key: str, kind: Any, limits: Any, value: Any) -> Any:
-    if hasattr(kind, "__dataclass_fields__"):
-        return _group(key, kind, value)
+def _value(kind: Any, value: Any, key: str, choices: tuple = (), low: float = -inf, high: float = inf) -> Any:
+    if is_dataclass(kind):
+        return _group(kind, value, f"{key}.")
     if get_origin(kind) is tuple:
         if not isinstance(value, list):
             raise UserError(f"params.yaml: {key} must be a list, not {value!r}")
-        return tuple(_value(key, get_args(kind)[0], limits, v) for v in value)
-    if kind == str | None:
-        if value is None:
-            return None
-        kind = str
+        return tuple(_value(get_args(kind)[0], one, key, choices, low, high) for one in value)
     if kind is float and type(value) in (int, str):  # PyYAML takes 1e-05, as DVC writes it, for a text
         with suppress(ValueError):
             value = float(value)
-    if type(value) is not kind:
-        wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
-        raise UserError(f"params.yaml: {key} must be {wanted}, not {value!r}")
-    if "choices" in limits and value not in limits["choices"]:
-        raise UserError(f"params.yaml: {key} must be one of {', '.join(limits['choices'])}, not {value!r}")
-    if "low" in limits and not limits["low"] <= value <= limits["high"]:
-        raise UserError(
-            f"params.yaml: {key} must lie between {limits['low']} and {limits['high']}, not {value}"
-        )
+    if choices:
+        fits, wanted = value in choices, f"be one of {', '.join(choice or 'nothing' for choice in choices)}"
+    elif type(value) is not kind:
+        names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+        fits, wanted = False, f"be {names[kind]}"
+    else:
+        fits, wanted = kind in (str, bool) or low <= value <= high, f"lie between {low} and {high}"
+    if not fits:
+        raise UserError(f"params.yaml: {key} must {wanted}, not {value!r}")
     return value
-
-
-def _dot(key: str, name: str) -> str:
-    return f"{key}.{name}" if key else str(name)

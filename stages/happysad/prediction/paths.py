@@ -9,21 +9,20 @@ from pathlib import Path
 from happysad import CLASSES
 from happysad.common.folders import walk
 
-FOLDERS = (*CLASSES, "unsure", "no_face")  # of --copy-to
+COPIES = (*CLASSES, "unsure", "no_face")  # the folders that --copy-to makes
 
 
-def find(names: list[str], copies: Path | None = None) -> Iterator[str]:
+def expand(names: list[str], copy_to: Path | None = None) -> Iterator[str]:
     """Yield files as they are, folders as the files below them, patterns as what they match, and - as the names
     on standard input, one a line or, as of find -print0, ended by null bytes.
 
-    If ``copies``, the folder of --copy-to, lies in one of the folders, its own FOLDERS are skipped.
+    If ``copy_to`` lies in one of the folders, the copies in it are skipped.
     """
-    skip = {os.path.realpath(copies / name) for name in FOLDERS} if copies else set()
+    skip = {os.path.realpath(copy_to / name) for name in COPIES} if copy_to else set()
     for name in names:
         if name == "-":
-            # As bytes, since a file name need not be valid text.
-            names = (part for line in sys.stdin.buffer for part in line.rstrip(b"\r\n").split(b"\0"))
-            yield from (os.fsdecode(name) for name in names if name)
+            for line in sys.stdin.buffer:  # bytes, since a file name need not be valid text
+                yield from map(os.fsdecode, filter(None, line.rstrip(b"\r\n").split(b"\0")))
             continue
         matches = [] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))
         for match in matches or [name]:

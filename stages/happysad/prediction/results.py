@@ -1,9 +1,6 @@
-"""What predict says about a picture, and how it says it: in lines, as JSON or in a CSV file."""
+"""What predict says about a picture, as a line or a row of a CSV file."""
 
-import argparse
 import csv
-import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,8 +37,7 @@ def classify(path: str, classifier: Classifier, every_face: bool) -> list[dict]:
         score = classifier.score(images.squash(view, classifier.image_size))
         label, probability = CLASSES[score >= 0.5], max(score, 1 - score)
         answer = label if probability >= classifier.unsure_below else "unsure"
-        values = (path, answer, label, probability, score)
-        result = dict(zip(COLUMNS, values, strict=False))
+        result = dict(zip(COLUMNS, (path, answer, label, probability, score), strict=False))
         if classifier.crop == "face":
             result["faces"] = len(found)
         if found:
@@ -55,41 +51,34 @@ def percent(probability: float) -> str:
     return f"{min(round(100 * probability), 99)}%"
 
 
+def line(result: dict, with_box: bool) -> str:
+    """The result in one line that is safe to print; with the place of its face, if there is one, ``with_box``."""
+    path = result["path"].translate(CONTROL)
+    if "error" in result:
+        return f"{path}: {result['error']}"
+    answer, label, count = result["answer"], result["label"], result.get("faces")
+    notes = [
+        answer == "unsure" and f"more likely {label}",
+        result.get("face_turned") and f"turned by {result['face_turned']}",
+        label and count == 0 and "no face: whole picture judged",
+        with_box and count and f"face at {','.join(str(result[name]) for name in faces.COLUMNS[:4])}",
+    ]
+    certainty = percent(result["probability"]) if label else ""
+    return "  ".join([f"{answer:<7}", f"{certainty:>3}", path, *filter(None, notes)])
+
+
 @contextmanager
-def output(options: argparse.Namespace, echo: Callable) -> Iterator[Callable[[dict], None]]:
-    """Yield the function that prints or writes one result. A CSV file is written whole or not at all."""
+def csv_writer(path: Path) -> Iterator[Callable[[dict], None]]:
+    """Yield the function that writes one result to a CSV file, which is written whole or not at all."""
+    with (
+        replacing_file(path) as partial,
+        open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        table.writeheader()
 
-    def line(result: dict) -> None:
-        path = result["path"].translate(CONTROL)
-        if "error" in result:
-            echo(f"{path}: {result['error']}", file=sys.stderr)
-        elif not options.csv:
-            certainty = "" if result["label"] is None else percent(result["probability"])
-            print("  ".join([f"{result['answer']:<7}", f"{certainty:>3}", path, *notes(result)]), flush=True)
+        def write(result: dict) -> None:
+            harmless = "./" if result["path"].startswith(FORMULA) else ""  # and it still names its file
+            table.writerow(result | {"path": harmless + result["path"]})
 
-    def notes(result: dict) -> Iterator[str]:
-        if result["answer"] == "unsure":
-            yield f"more likely {result['label']}"
-        if result.get("face_turned"):
-            yield f"turned by {result['face_turned']}"
-        if result.get("faces") == 0 and result["label"]:
-            yield "no face: whole picture judged"
-        if options.every_face and result.get("faces"):
-            yield f"face at {','.join(str(result[name]) for name in faces.COLUMNS[:4])}"
-
-    def row(result: dict) -> dict:
-        path = result["path"]
-        return result | {"path": f"./{path}" if path.startswith(FORMULA) else path}  # still names its file
-
-    if options.json:
-        yield lambda result: print(json.dumps(result), flush=True)
-    elif not options.csv:
-        yield line
-    else:
-        with (
-            replacing_file(options.csv) as partial,
-            open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-        ):
-            table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            table.writeheader()
-            yield lambda result: (table.writerow(row(result)), line(result))
+        yield write
