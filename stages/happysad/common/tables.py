@@ -8,25 +8,8 @@ import pandas as pd
 from happysad.common.files import replacing_file
 
 # Columns of text, also where all of it is empty. Ids are hexadecimal, and "12e4" is no number; a file may be called 7.
-TEXT = dict.fromkeys(
-    [
-        "path",
-        "label",
-        "predicted",
-        "corrected",
-        "status",
-        "reason",
-        "detail",
-        "split",
-        "source_split",
-        "group",
-        "id",
-        "format",
-        "flags",
-        "setting",
-    ],
-    str,
-)
+TEXT = dict.fromkeys(("path", "label", "predicted", "corrected", "status", "reason", "detail"), str)
+TEXT |= dict.fromkeys(("split", "source_split", "group", "id", "of", "format", "flags", "setting"), str)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
