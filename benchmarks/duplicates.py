@@ -305,7 +305,7 @@ def plant(originals: list[Path], folder: Path, seed: int) -> dict[tuple[str, str
 
 def happysad(folder: Path, names: list[str]) -> Iterator[tuple[str, str]]:
     """Copies and pictures of one scene."""
-    for i, j, *_ in duplicates.find([duplicates.signature(opened(folder / name)) for name in names]):
+    for i, j, *_ in duplicates.find_pairs([duplicates.signature(opened(folder / name)) for name in names]):
         yield names[i], names[j]
 
 
@@ -317,7 +317,7 @@ def dropped(folder: Path, names: list[str]) -> Iterator[tuple[str, str]]:
         found = faces.find(picture)
         box = faces.square_box(picture.size, found[0], 1.1) if found else None
         signatures.append(duplicates.signature(picture, box))
-    for i, j, _, copy in duplicates.find(signatures):
+    for i, j, _, copy in duplicates.find_pairs(signatures):
         if copy:
             yield names[i], names[j]
 

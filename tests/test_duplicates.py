@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from test_thumbnails import CHANGES, crop, jpeg, scene, strangers
 
 from happysad.data import duplicates
-from happysad.data.duplicates import Pair, Signature, find, signature
+from happysad.data.duplicates import Pair, Signature, find_pairs, signature
 from happysad.data.local_features import NEIGHBOURS
 
 
@@ -57,7 +57,7 @@ COPIES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_picture_changed_as_a_whole_is_a_copy(change):
     originals = [scene(k) for k in range(40)]
-    found = find(signatures(originals + [CHANGES[change](image) for image in originals]))
+    found = find_pairs(signatures(originals + [CHANGES[change](image) for image in originals]))
     assert {pair[:2] for pair in found} == {(k, k + 40) for k in range(40)}
     clipped = change in (
         "brighter",
@@ -69,20 +69,20 @@ def test_a_picture_changed_as_a_whole_is_a_copy(change):
 @pytest.mark.parametrize("change", COPIES)
 def test_a_picture_changed_in_part_is_of_the_same_scene_at_least(change):
     originals = [scene(k) for k in range(30)]
-    found = find(signatures(originals + [jpeg(COPIES[change](image)) for image in originals]))
+    found = find_pairs(signatures(originals + [jpeg(COPIES[change](image)) for image in originals]))
     assert {pair[:2] for pair in found} <= {(k, k + 30) for k in range(30)}
     assert len(found) >= 28
 
 
 def test_strangers_are_not_paired():
     pictures = strangers()
-    assert find(signatures(pictures + [ImageOps.flip(image) for image in pictures[:20]])) == []
+    assert find_pairs(signatures(pictures + [ImageOps.flip(image) for image in pictures[:20]])) == []
 
 
 @pytest.mark.parametrize("overlay", [caption, logo, watermark, COPIES["caption and frame"]])
 def test_what_is_laid_over_strangers_does_not_pair_them(overlay):
     busy, plain = [scene(k) for k in range(20)], [scene(k, background=255, shapes=6) for k in range(60, 75)]
-    assert find(signatures([overlay(image) for image in busy + plain])) == []
+    assert find_pairs(signatures([overlay(image) for image in busy + plain])) == []
 
 
 def person(seed: int, happy: bool, side: int = 70) -> Image.Image:
@@ -104,19 +104,19 @@ def person(seed: int, happy: bool, side: int = 70) -> Image.Image:
 
 @pytest.mark.parametrize("side", [40, 70])
 def test_another_expression_or_place_is_another_picture_of_the_same_scene(side):
-    found = find(signatures([person(seed, seed % 2 == 0, side) for seed in range(10)]))
+    found = find_pairs(signatures([person(seed, seed % 2 == 0, side) for seed in range(10)]))
     assert found and sum(pair.copy for pair in found) <= 3
     assert not any(pair.copy for pair in found if (pair.second - pair.first) % 2)
 
 
 def test_a_face_that_changed_makes_no_copy_and_a_face_alone_ties_pictures():
     small, box = [person(1, happy, 24) for happy in (True, False)], (90, 50, 180, 130)
-    assert [pair.copy for pair in find(signatures(small))] == [True]
-    assert [pair.copy for pair in find([signature(picture, box) for picture in small])] == [False]
+    assert [pair.copy for pair in find_pairs(signatures(small))] == [True]
+    assert [pair.copy for pair in find_pairs([signature(picture, box) for picture in small])] == [False]
     elsewhere = scene(5, size=(320, 240))
     elsewhere.paste(small[0].crop(box), (20, 100))
     moved = signature(elsewhere, (20, 100, 110, 180))
-    assert [pair[::3] for pair in find([signature(small[0], box), moved])] == [(0, False)]
+    assert [pair[::3] for pair in find_pairs([signature(small[0], box), moved])] == [(0, False)]
 
 
 def smiley(seed: int, happy: bool) -> Image.Image:
@@ -133,21 +133,21 @@ def smiley(seed: int, happy: bool) -> Image.Image:
 
 
 def test_smileys_of_both_classes_are_no_copies():
-    found = find(signatures([smiley(seed, seed % 2 == 0) for seed in range(40)]))
+    found = find_pairs(signatures([smiley(seed, seed % 2 == 0) for seed in range(40)]))
     assert not any(pair.copy for pair in found if (pair.second - pair.first) % 2)
 
 
 def test_pictures_without_corners():
     blank = Image.new("RGB", (64, 64), "white")
-    assert find(signatures([blank, blank, scene(0), Image.new("RGB", (1, 1))])) == [Pair(0, 1, 1, True)]
-    assert find(signatures([blank])) == []
+    assert find_pairs(signatures([blank, blank, scene(0), Image.new("RGB", (1, 1))])) == [Pair(0, 1, 1, True)]
+    assert find_pairs(signatures([blank])) == []
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.permutations(range(20)))
 def test_order_changes_nothing(order):
-    shuffled = find([SAMPLE[i] for i in order])
-    expected = {(frozenset(pair[:2]), *pair[2:]) for pair in find(SAMPLE)}
+    shuffled = find_pairs([SAMPLE[i] for i in order])
+    expected = {(frozenset(pair[:2]), *pair[2:]) for pair in find_pairs(SAMPLE)}
     assert {(frozenset((order[i], order[j])), *rest) for i, j, *rest in shuffled} == expected
 
 
@@ -157,14 +157,14 @@ SAMPLE = signatures([change(scene(k)) for k in range(4) for change in list(COPIE
 def test_more_copies_than_are_compared_with_one():
     """With one descriptor in more pictures than NEIGHBOURS, a chain of pairs still ties all of them."""
     copies = signatures([jpeg(part(scene(0), 0.7 + k / 100), 80) for k in range(3 * NEIGHBOURS)])
-    assert len(duplicates.scenes(len(copies), find(copies))) == 1
+    assert len(duplicates.scenes(len(copies), find_pairs(copies))) == 1
 
 
 # Copies and scenes
 def test_scenes_hold_all_copies_of_a_picture_and_most_of_them_are_dropped():
     changes = [*CHANGES.values(), *COPIES.values()]
     pictures = signatures([change(scene(k)) for k in range(6) for change in changes])
-    found = find(pictures)
+    found = find_pairs(pictures)
     n = len(changes)
     assert duplicates.scenes(len(pictures), found) == [list(range(k * n, (k + 1) * n)) for k in range(6)]
     dropped = [i for same in duplicates.copies(pictures, found) for i in same[1:]]
@@ -186,8 +186,8 @@ def test_no_two_kept_are_copies_and_no_pair_leaves_its_scene(edges):
 
 def test_a_copy_of_one_of_identical_pictures_is_a_copy_of_all():
     one, two, other = signatures([scene(1), jpeg(scene(1), 60), scene(2)])
-    assert duplicates.copies([one, other, two, one], find([one, other, two, one])) == [[0, 2, 3], [1]]
-    assert duplicates.copies([two, one, other, one], find([two, one, other, one])) == [[0, 1, 3], [2]]
+    assert duplicates.copies([one, other, two, one], find_pairs([one, other, two, one])) == [[0, 2, 3], [1]]
+    assert duplicates.copies([two, one, other, one], find_pairs([two, one, other, one])) == [[0, 1, 3], [2]]
 
 
 def test_neither_a_chain_of_small_changes_nor_a_collage_drops_strangers():
@@ -198,6 +198,6 @@ def test_neither_a_chain_of_small_changes_nor_a_collage_drops_strangers():
         collage.paste(scene(k), (160 * (k - 1), 0))
     for pictures in (chain, [collage, *chain[::30]]):
         signed = signatures(pictures)
-        found = find(signed)
+        found = find_pairs(signed)
         assert len(duplicates.scenes(len(signed), found)) == 1
         assert not any({0, len(signed) - 1} <= set(same) for same in duplicates.copies(signed, found))

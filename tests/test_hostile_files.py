@@ -17,7 +17,7 @@ from conftest import PROJECT, draw, draw_folder, make_project
 from PIL import Image
 
 from happysad.common import images
-from happysad.common.parallel import GivenUp, Limit, map_items
+from happysad.common.parallel import Failed, Limit, map_items
 from happysad.common.tables import read_csv
 
 spec = importlib.util.spec_from_file_location("hostile_files", PROJECT / "benchmarks/hostile_files.py")
@@ -157,20 +157,20 @@ def work(item: str, folder: Path | None = None) -> str:
     return item
 
 
-def test_what_exceeds_the_limit_is_given_up_and_nothing_else_is_lost():
+def test_what_exceeds_the_limit_is_failed_and_nothing_else_is_lost():
     items = [str(i) for i in range(100)]
     for place, bad in ((3, "busy"), (5, "memory"), (6, "crash"), (40, "busy"), (99, "busy")):
         items[place] = bad
     results = list(map_items(work, items, "", limit=LIMIT))
-    given_up = {i: result.reason for i, result in enumerate(results) if isinstance(result, GivenUp)}
-    assert given_up == {
+    failed = {i: result.reason for i, result in enumerate(results) if isinstance(result, Failed)}
+    assert failed == {
         3: "took more than 0.3 s",
         5: "needed more than 0.25 GiB of memory",
         6: "crashed with SIGSEGV",
         40: "took more than 0.3 s",
         99: "took more than 0.3 s",
     }
-    assert [r for r in results if not isinstance(r, GivenUp)] == [item for item in items if item.isdigit()]
+    assert [r for r in results if not isinstance(r, Failed)] == [item for item in items if item.isdigit()]
 
 
 def test_a_worker_that_was_killed_is_replaced(tmp_path):

@@ -167,9 +167,9 @@ def test_corrections_reach_all_copies(project):
     [
         ("path,label\nhappy/1.jpg,angry", "line 2: label must be happy, sad or reject, not 'angry'"),
         ("path,label\nhappy/none.jpg,sad", "line 2: the source folder has no file happy/none.jpg"),
-        ("path,label\nhappy/1.jpg", "line 2: must be a path and a label"),
-        ("path,label\n\nhappy/1,5.jpg,sad", "line 3: must be a path and a label"),
-        ("path,label\nhappy/1.jpg,sad\nhappy/1.jpg,sad", "line 3: happy/1.jpg stands here twice"),
+        ("path,label\nhappy/1.jpg", "line 2: must be path,label"),
+        ("path,label\n\nhappy/1,5.jpg,sad", "line 3: must be path,label"),
+        ("path,label\nhappy/1.jpg,sad\nhappy/1.jpg,sad", "line 3: happy/1.jpg is listed twice"),
         ("happy/1.jpg,sad", "line 1: must be path,label"),
     ],
 )

@@ -22,7 +22,7 @@ across = np.add.outer(np.arange(64), np.arange(64))  # its derivatives by x and 
 pictures += [Image.fromarray(np.uint8(across * step % 128)).convert("RGB") for step in range(1, 20)]
 turned = [picture.rotate(6).crop((8, 8, 48, 48)) for picture in pictures[:60:3]]
 signatures = [duplicates.signature(picture) for picture in [*pictures, *turned]]
-pairs = duplicates.find(signatures)
+pairs = duplicates.find_pairs(signatures)
 print(pairs)
 print(duplicates.scenes(len(signatures), pairs), duplicates.copies(signatures, pairs))
 print([thumbnails.perceptual_hash(s.thumbnail) for s in signatures[: len(pictures)]])

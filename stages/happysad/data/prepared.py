@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from happysad import CLASSES
-from happysad.common.files import naming
+from happysad.common.files import name_file_in_errors
 
 
 class Split(NamedTuple):
@@ -44,5 +44,5 @@ def read_split(folder: Path) -> Split:
 def reserve(file: int, size: int, folder: Path) -> None:
     """Reserve the file's space on the disk: to run out of it later, in mapped memory, kills the process (SIGBUS)."""
     if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
-        with naming(folder):
+        with name_file_in_errors(folder):
             os.posix_fallocate(file, 0, size)
