@@ -315,7 +315,6 @@ def test_a_dask_cluster_gives_the_same_though_a_worker_dies(project, monkeypatch
             time.sleep(0.05)
         workers = [start("worker", "--nthreads", "1", "--no-dashboard", "--no-nanny") for _ in range(2)]
         address = read_json(scheduler_file)["address"]
-        make_project(project, source="photos", prepare=FACES)
         monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
         threading.Thread(target=kill_at_work, args=(workers[0], project)).start()
         prepare.main(project)
