@@ -13,14 +13,8 @@ from happysad.data.faces import Face
 
 MINIMUM = 12  # raw files of a class; with fewer, no test says anything
 CLASS_OF = {name: name for name in CLASSES}
-SPLIT_OF = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-}
+SPLIT_OF = {"train": "train", "test": "test"}
+SPLIT_OF |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
 
 
 @dataclass

@@ -83,13 +83,13 @@ def chart(pictures: list[Picture]) -> Figure:
     panels = 1 + (len({min(p.width, p.height) for p in kept}) > 1)
     figure = Figure((5 * panels, 4), layout="constrained")
     bars, *sizes = figure.subplots(1, panels, squeeze=False)[0]
-    counts = Counter((p.split, p.label) for p in kept)
     for label, offset, colour in zip(CLASSES, (-0.2, 0.2), (BLUE, ORANGE), strict=True):
-        heights = [counts[split, label] for split in SPLITS]
+        own = [p for p in kept if p.label == label]
+        heights = [sum(p.split == split for p in own) for split in SPLITS]
         drawn = bars.bar(np.arange(len(SPLITS)) + offset, heights, 0.38, color=colour, label=label)
         bars.bar_label(drawn)
         for axes in sizes:
-            sides = [min(p.width, p.height) for p in kept if p.label == label]
+            sides = [min(p.width, p.height) for p in own]
             edges = [8 * 2 ** (k / 3) for k in range(31)]  # np.geomspace misses 64 by a last bit
             axes.hist(np.clip(sides, 8, 8191), edges, histtype="step", color=colour, label=label)
     bars.set(title="Kept pictures", xticks=range(len(SPLITS)), xticklabels=SPLITS, ylabel="pictures")
