@@ -57,10 +57,8 @@ def test_an_error_that_names_no_file_gets_the_name_of_what_was_written(tmp_path)
     for context in (replacing, replacing_file):
         with pytest.raises(OSError) as error, context(tmp_path / "out"):
             raise OSError(errno.ENOSPC, "No space left on device")
-        assert (
-            in_words(error.value)
-            == f"{tmp_path}/out: No space left on device: free some space and run it again"
-        )
+        what = "No space left on device: free some space and run it again"
+        assert in_words(error.value) == f"{tmp_path}/out: {what}"
         with pytest.raises(OSError, match="other"), context(tmp_path / "out"):
             raise OSError(errno.ENOSPC, "No space left on device", "other")
     assert listing(tmp_path) == {}
