@@ -20,14 +20,15 @@ from happysad.data.manifest import Picture
 from happysad.prediction.classifier import Classifier
 
 SIZE = 32  # of the finished project
+SIZES = "1x1 1x9 300x2 31x33 32x32 33x31 64x64 640x480 97x1001 2000x1500"
 UNREADABLE = {"truncated.jpg", "text.jpg"}
 
 
 def draw_files(folder: Path) -> None:
     """Ordinary pictures, odd ones, faces, and files that are not pictures."""
-    sides = [(1, 1), (1, 9), (300, 2), (31, 33), (32, 32), (33, 31), (640, 480), (97, 1001), (1500, 1000)]
-    for i, (width, height) in enumerate(sides):
-        draw(i, width, height).save(folder / f"{width}x{height}.{('png', 'jpg')[i % 2]}")
+    for i, size in enumerate(SIZES.split()):
+        width, height = map(int, size.split("x"))
+        draw(i, width, height).save(folder / f"{size}.{('png', 'jpg')[i % 2]}")
     picture = draw(90, 80, 60)
     for kind in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF"):
         picture.save(folder / f"{kind} without suffix", kind)
