@@ -1,15 +1,12 @@
 """Run prepare on broken and malicious files: each must get a row of the manifest, in bounded time and memory.
 
-The broken files are of all eight formats: truncated, with bits flipped, bytes deleted or inserted, headers changed, or
-the wrong suffix. The malicious ones are cheap to make and expensive to decode. Prints what became of them. The same
-seed gives the same files.
+    python benchmarks/hostile_files.py
 
-    python benchmarks/hostile_files.py --mutations 2000 --seed 1
+The broken files are of all eight formats: truncated, with bits flipped, bytes deleted or inserted, headers changed, or
+the wrong suffix. The malicious ones are cheap to make and expensive to decode. Prints what became of them.
 """
 
-import argparse
 import base64
-import csv
 import io
 import os
 import struct
@@ -18,16 +15,17 @@ import sys
 import tempfile
 import time
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from multiprocessing import Process
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import yaml
 from PIL import Image
 
 PROJECT = Path(__file__).resolve().parents[1]
+BROKEN = 1000  # files
 SIDE = 8000  # pixels: bombs are of 64 megapixels, just what max_megapixels lets through
 
 # A HEIC file of 29 x 100 pixels, a ramp in 10 bits: no library at hand writes the format. From the tests of pi-heif,
@@ -50,54 +48,41 @@ hiGlVmlxKOMADJRb9QZzv0+AxwmN6IZHbzwA0UP3c1v559DlReA//oAAw83jjPv7S6dY1Cy3A/kdwALx
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--mutations", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        # In a process of its own, whose memory is not counted.
-        writer = Process(target=write, args=(Path(folder), options.seed, options.mutations))
+        root = Path(folder)
+        writer = Process(target=write, args=(root,))  # a process of its own, whose memory is not counted
         writer.start()
         writer.join()
-        report(Path(folder))
+        began = time.perf_counter()
+        with open(root / "stderr", "w", encoding="utf-8") as errors:
+            command = [sys.executable, PROJECT / "stages/prepare.py", "--root", root]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+            _, status, spent = os.wait4(process.pid, 0)
+        wall, cpu = time.perf_counter() - began, spent.ru_utime + spent.ru_stime
+        print(f"exit status {os.waitstatus_to_exitcode(status)}, {wall:.0f} s, of CPU time {cpu:.0f} s")
+        said = (root / "stderr").read_text() or "nothing"
+        print(f"the largest process: {spent.ru_maxrss / 2**20:.2f} GiB; on standard error: {said}")
+        rows = pd.read_csv(root / "data/prepared/manifest.csv", keep_default_na=False)
+        print(f"{len(rows)} rows of {sum(file.is_file() for file in (root / 'photos').rglob('*'))} files")
+        print(rows["reason"].replace("", "kept").value_counts().to_string())
+        for row in rows[rows["path"].str.contains("bomb")].itertuples():
+            print(f"{row.path.removeprefix('sad/'):40} {row.reason or 'kept'}: {row.detail}")
 
 
-def write(root: Path, seed: int, n: int) -> None:
+def write(root: Path) -> None:
+    """A project whose source holds 60 good pictures, which prepare needs for its splits, and the hostile files."""
     for label in ("happy", "sad"):
         (root / "photos" / label).mkdir(parents=True)
-    for i in range(60):  # prepare needs some for each split
-        picture(1000 + i).save(root / f"photos/{('happy', 'sad')[i % 2]}/{i}.png")
-    for name, content in mutations(seed, n):
+        for i in range(30):
+            picture(len(label) * 1000 + i).save(root / f"photos/{label}/{i}.png")
+    for name, content in mutations(seed=0, n=BROKEN):
         (root / "photos/happy" / name).write_bytes(content)
-    for name, content in bombs():
+    for name, content in bombs(SIDE):
         (root / "photos/sad" / f"bomb {name}").write_bytes(content)
-
-
-def report(root: Path) -> None:
     params = yaml.safe_load((PROJECT / "params.yaml").read_text()) | {"source": "photos"}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     (root / "data").mkdir()
     (root / "data/corrections.csv").write_text("path,label\n")
-    began = time.perf_counter()
-    with open(root / "stderr", "w+", encoding="utf-8") as errors:
-        command = [sys.executable, PROJECT / "stages/prepare.py", "--root", root]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
-        _, status, spent = os.wait4(process.pid, 0)
-        errors.seek(0)
-        said = errors.read() or "nothing"
-    cpu = spent.ru_utime + spent.ru_stime
-    print(f"status {status}, {time.perf_counter() - began:.0f} s, CPU {cpu:.0f} s")
-    print(f"the largest process: {spent.ru_maxrss / 2**20:.2f} GiB; on standard error: {said}")
-    with open(root / "data/prepared/manifest.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    print(f"{len(rows)} rows of {sum(file.is_file() for file in (root / 'photos').rglob('*'))} files")
-    for reason, number in Counter(row["reason"] or "kept" for row in rows).most_common():
-        print(f"{number:6} {reason}")
-    for row in rows:
-        if "bomb" in row["path"]:
-            print(f"{row['path'].removeprefix('sad/'):40} {row['reason'] or 'kept'}: {row['detail']}")
 
 
 def picture(seed: int, width: int = 96, height: int = 64) -> Image.Image:
@@ -138,54 +123,57 @@ def intact() -> dict[str, bytes]:
 def mutations(seed: int, n: int) -> Iterator[tuple[str, bytes]]:
     """Names and contents of ``n`` broken files, which take the kinds of ``intact`` in turn."""
     files = list(intact().items())
-    suffixes = [Path(name).suffix for name, _ in files]
     for i in range(n):
         rng = np.random.default_rng((seed, i))
         name, content = files[i % len(files)]
-        stem, suffix = name.split(".")
-        how = rng.choice(["cut", "flip", "delete", "insert", "header", "renamed"])
-        at = int(rng.integers(len(content)))
-        length = int(rng.integers(1, 200))
-        changed = bytearray(content)
-        if how == "cut":
-            del changed[at:]
-        elif how == "flip":
-            for place in rng.integers(0, len(content), rng.integers(1, 20)):
-                changed[place] ^= 1 << int(rng.integers(8))
-        elif how == "delete":
-            del changed[at : at + length]
-        elif how == "insert":
-            changed[at:at] = rng.bytes(length)
-        elif how == "header":
-            for place in rng.integers(0, 64, rng.integers(1, 4)):
-                changed[place] = int(rng.choice([0, 1, 127, 128, 255]))
-        ending = rng.choice(suffixes) if how == "renamed" else "." + suffix
-        yield f"{i:05} {stem} {how}{ending}", bytes(changed)
+        changed, suffix = bytearray(content), Path(name).suffix
+        at, length = int(rng.integers(len(content))), int(rng.integers(1, 200))
+        match how := str(rng.choice(["cut", "flip", "delete", "insert", "header", "renamed"])):
+            case "cut":
+                del changed[at:]
+            case "flip":
+                for place in rng.integers(0, len(content), rng.integers(1, 20)):
+                    changed[place] ^= 1 << int(rng.integers(8))
+            case "delete":
+                del changed[at : at + length]
+            case "insert":
+                changed[at:at] = rng.bytes(length)
+            case "header":
+                for place in rng.integers(0, 64, rng.integers(1, 4)):
+                    changed[place] = int(rng.choice([0, 1, 127, 128, 255]))
+            case "renamed":
+                suffix = Path(files[rng.integers(len(files))][0]).suffix
+        yield f"{i:05} {Path(name).stem} {how}{suffix}", bytes(changed)
 
 
-def bombs(side: int = SIDE) -> Iterator[tuple[str, bytes]]:
+def bombs(side: int) -> Iterator[tuple[str, bytes]]:
     """Names and contents of files that take long, or much memory, to decode."""
     for name, size, scans in (("2000 scans.jpg", side, 2000), ("500 scans.jpg", side // 2, 500)):
         yield name, progressive_jpeg(size, scans)
     small = encoded(picture(0), "JPEG")
     yield "20 million fill bytes.jpg", small[:2] + b"\xff" * 20_000_000 + small[2:]
     yield "10 million comments.jpg", small[:2] + b"\xff\xfe\0\2" * 10_000_000 + small[2:]
-    yield "strips.tiff", tiff(side, side, [(273, 3, 100_000_000, bytes(200_000_000))])
+    yield "strips.tiff", tiff_of_strips(side, 100_000_000)
     yield "runs of one.bmp", rle_bmp(side)
-    yield "float.tiff", tiff(side, side, [(258, 3, 1, 32), (339, 3, 1, 3)], pixels=bytes(4 * side * side))
+    yield "float.tiff", encoded(Image.new("F", (side, side)), "TIFF")
     grey = Image.new("L", (side, side), 128)
     yield "zeros.png", encoded(grey, "PNG")
     yield "clear.png", encoded(Image.new("RGBA", (side, side)), "PNG")
-    # A compressed comment of 1 GB in 1 MB.
-    zeros = zlib.compressobj(9)
-    packed = b"Comment\0\0" + b"".join(zeros.compress(bytes(10**6)) for _ in range(1000)) + zeros.flush()
-    chunk = (
-        struct.pack(">I", len(packed)) + b"zTXt" + packed + struct.pack(">I", zlib.crc32(b"zTXt" + packed))
-    )
-    yield "text.png", (png := encoded(picture(0), "PNG"))[:33] + chunk + png[33:]
+    yield "text.png", png_with_comment(10**9)
     yield "large.gif", encoded(grey, "GIF")
     yield "large.webp", encoded(grey.convert("RGB"), "WEBP", method=0)
     yield "large.avif", encoded(grey.convert("RGB"), "AVIF", speed=10)
+
+
+def png_with_comment(size: int) -> bytes:
+    """A small picture with a comment of ``size`` zeros, compressed to a thousandth."""
+    compressor = zlib.compressobj(9)
+    zeros = b"".join(compressor.compress(bytes(10**6)) for _ in range(size // 10**6)) + compressor.flush()
+    chunk = b"zTXtComment\0\0" + zeros
+    png = encoded(picture(0), "PNG")
+    return (
+        png[:33] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[33:]
+    )
 
 
 def progressive_jpeg(side: int, scans: int) -> bytes:
@@ -207,33 +195,12 @@ def progressive_jpeg(side: int, scans: int) -> bytes:
     return b"\xff\xd8" + quantiser + frame + tables + first + later * scans + b"\xff\xd9"
 
 
-def tiff(width: int, height: int, tags: list, pixels: bytes = b"") -> bytes:
-    """Grey, uncompressed; ``tags`` are (tag, type, count, value or bytes)."""
-    plain = {
-        256: (4, 1, width),
-        257: (4, 1, height),
-        258: (3, 1, 8),
-        259: (3, 1, 1),
-        262: (3, 1, 1),
-        277: (3, 1, 1),
-    }
-    plain |= {278: (4, 1, height), 273: (4, 1, 8), 279: (4, 1, len(pixels))}
-    plain |= {tag: rest for tag, *rest in tags}
-    entries, extra = b"", b""
-    begin = 8 + len(pixels)
-    after = begin + 2 + 12 * len(plain) + 4
-    for tag, (kind, count, value) in sorted(plain.items()):
-        if isinstance(value, bytes):
-            value, extra = after + len(extra), extra + value
-        entries += struct.pack("<HHII", tag, kind, count, value)
-    return (
-        struct.pack("<2sHI", b"II", 42, begin)
-        + pixels
-        + struct.pack("<H", len(plain))
-        + entries
-        + bytes(4)
-        + extra
-    )
+def tiff_of_strips(side: int, strips: int) -> bytes:
+    """A grey, uncompressed picture that lists the places of that many strips of pixels."""
+    tags = [(256, 4, 1, side), (257, 4, 1, side), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    tags += [(273, 3, strips, 14 + 12 * 7), (278, 4, 1, side)]
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4 + 2 * strips)
 
 
 def rle_bmp(side: int) -> bytes:

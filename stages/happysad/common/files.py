@@ -14,9 +14,12 @@ _postponed: list | None = None  # replacements that wait for the end of ``all_or
 
 @contextmanager
 def all_or_nothing() -> Iterator[None]:
-    """What the functions below write in the block takes its place when the block ends, or not at all at an error."""
+    """What the functions below write in the block takes its place when the block ends, or not at all at an error.
+
+    A block within a block is on its own.
+    """
     global _postponed
-    _postponed = []
+    outer, _postponed = _postponed, []
     try:
         yield
         for partial, path in _postponed:
@@ -24,17 +27,16 @@ def all_or_nothing() -> Iterator[None]:
     finally:
         for partial, _ in _postponed:
             _remove(partial)
-        _postponed = None
+        _postponed = outer
 
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
     """Yield a new empty folder that takes the place of ``folder`` only if the block ends without an error."""
     partial = folder.with_name(folder.name + ".partial")
-    _remove(partial)  # of a run that was killed
-    with naming(folder):
+    with _taking_the_place_of(folder, partial):
+        _remove(partial)  # of a run that was killed
         partial.mkdir(parents=True)
-    with _finished(partial, folder):
         yield partial
 
 
@@ -42,17 +44,15 @@ def replacing(folder: Path) -> Iterator[Path]:
 def replacing_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to, which takes the place of ``path`` only if the block ends without an error."""
     partial = path.with_name(f".{path.name}.partial")
-    with naming(path):
+    with _taking_the_place_of(path, partial):
         partial.parent.mkdir(parents=True, exist_ok=True)
-    with _finished(partial, path):
         yield partial
 
 
 @contextmanager
-def _finished(partial: Path, path: Path) -> Iterator[None]:
-    """Put ``partial`` in the place of ``path`` at the end, or remove it."""
+def _taking_the_place_of(path: Path, partial: Path) -> Iterator[None]:
     try:
-        with naming(path):
+        with name_file_in_errors(path):
             yield
         if _postponed is None:
             _replace(partial, path)
@@ -64,7 +64,7 @@ def _finished(partial: Path, path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def name_file_in_errors(path: Path) -> Iterator[None]:
     """Add ``path`` to an OSError that names no file, as that of a full disk."""
     try:
         yield
@@ -88,7 +88,7 @@ def _remove(path: Path) -> None:
 
 
 def copy_into(folder: Path, path: Path) -> None:
-    """Copy a file into ``folder``, as name-2, name-3, ... where another file has its name; once, however often called."""
+    """Copy a file into ``folder``, as name-2, name-3, ... where another file has its name; a copy of it is there once."""
     for number in itertools.count(1):
         target = folder / (path.name if number == 1 else f"{path.stem}-{number}{path.suffix}")
         if not os.path.lexists(target):

@@ -15,8 +15,9 @@ def is_clutter(name: str) -> bool:
 def walk(folder: str | os.PathLike, skip: Container[str] = ()) -> Iterator[str]:
     """Yield the paths of all files below ``folder``, in order of name.
 
-    Clutter is left out, and folders whose real path is in ``skip``. A folder that cannot be read and a link to a folder, which may lead round in a circle, are
-    yielded themselves: as pictures they are unreadable, so the user hears of them.
+    Clutter is left out, and folders whose real path is in ``skip``. A folder that cannot be read and a link to a
+    folder, which may lead round in a circle, are yielded themselves: as pictures they are unreadable, so the user
+    hears of them.
     """
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)

@@ -5,7 +5,6 @@ import os
 import stat
 import sys
 import warnings
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -46,12 +45,16 @@ def from_bytes(content: bytes, max_megapixels: float) -> tuple[Image.Image, str]
     is laid on white, more than 8 bits a channel are scaled, an animation gives its first frame.
     Raises Unusable: "unreadable", or "too_large" above ``max_megapixels``.
     """
-    file = io.BytesIO(content)
+    file, formats = io.BytesIO(content), FORMATS
+    heic = content[4:8] == b"ftyp" and content[8:12] in HEIC
     try:
-        if _is_heic(content):
-            _register_heic()
+        if heic:
+            import pi_heif  # here, since few files need it
+
+            pi_heif.register_heif_opener(decode_threads=1)  # pictures are decoded side by side already
+            formats = (*FORMATS, "HEIF")  # AVIF files may have the same brands
             _check_boxes(content)
-        picture = Image.open(file, formats=(*FORMATS, "HEIF") if _is_heic(content) else FORMATS)
+        picture = Image.open(file, formats=formats)
         megapixels = picture.width * picture.height / 1e6
         if megapixels > max_megapixels:
             size = f"{picture.width} x {picture.height} pixels"
@@ -68,7 +71,7 @@ def from_bytes(content: bytes, max_megapixels: float) -> tuple[Image.Image, str]
     except Unusable:
         raise
     except UnidentifiedImageError:
-        raise Unusable("unreadable", _what_else(content)) from None
+        raise Unusable("unreadable", "a broken HEIC picture" if heic else _what_else(content)) from None
     except MemoryError:
         raise Unusable("unreadable", "not enough memory to decode it") from None
     except Exception as error:  # noqa: BLE001 - a hostile file can make Pillow raise nearly anything
@@ -116,25 +119,15 @@ def silence_libraries() -> None:
     os.close(nowhere)
 
 
-def _is_heic(content: bytes) -> bool:
-    return content[4:8] == b"ftyp" and content[8:12] in HEIC
-
-
-@cache
-def _register_heic() -> None:
-    import pi_heif  # here, since few files need it
-
-    pi_heif.register_heif_opener(decode_threads=1)  # pictures are decoded side by side already
-
-
 def _check_boxes(content: bytes) -> None:
     """Raises Unusable for a HEIC file that ends early, of which libheif leaves the missing tiles black."""
     end = 0
     while end < len(content):
         size = int.from_bytes(content[end : end + 4])
-        size = (
-            int.from_bytes(content[end + 8 : end + 16]) if size == 1 else size or len(content) - end
-        )  # 0: to the end
+        if size == 1:  # it is too large for four bytes
+            size = int.from_bytes(content[end + 8 : end + 16])
+        elif size == 0:  # to the end
+            size = len(content) - end
         end += max(size, 8)
     if end > len(content):
         raise Unusable("unreadable", "image file is truncated")
@@ -190,5 +183,5 @@ def _what_else(content: bytes) -> str:
     if start.startswith(b"<"):
         return "a web page or SVG, not pixels"
     if start[4:8] == b"ftyp":
-        return "a broken HEIC picture" if _is_heic(content) else "a video"
+        return "a video"
     return "not in a known picture format"

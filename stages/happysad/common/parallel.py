@@ -18,7 +18,7 @@ from tqdm import tqdm
 from happysad.common.errors import UserError
 from happysad.common.images import silence_libraries
 
-BATCH = 32  # items per task: enough to hide the cost of handing it over, few enough for a steady bar
+BATCH = 32  # items that a worker takes at a time: enough to hide the cost of handing them over
 
 
 class Limit(NamedTuple):
@@ -28,37 +28,27 @@ class Limit(NamedTuple):
     memory: float  # bytes, beyond those of an idle worker
 
 
-class GivenUp(NamedTuple):
+class Failed(NamedTuple):
     """In place of the result of an item that exceeded the limit or crashed its worker process."""
 
     reason: str
 
 
 def map_items(
-    work: Callable[[Any], Any],
-    items: list,
-    description: str,
-    limit: Limit | None = None,
+    work: Callable[[Any], Any], items: list, description: str, limit: Limit | None = None
 ) -> Iterator:
-    """Yield the result of ``work``, a picklable function, for each item; under a ``limit``, perhaps a GivenUp.
+    """Yield the result of ``work``, a picklable function, for each item; under a ``limit``, perhaps a Failed.
 
     Where DASK_SCHEDULER_ADDRESS is set, that cluster's workers do the work: they must see the same files and have
     stages/ on their PYTHONPATH, and ``limit`` does not apply. Raises what ``work`` raises, and OSError if the
     scheduler cannot be reached or an item's worker process is killed twice, as happens when memory runs out.
     """
-    batches = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
     on_dask = "DASK_SCHEDULER_ADDRESS" in os.environ
-    done = _on_dask(work, batches) if on_dask else _on_this_machine(work, batches, limit)
-    with (
-        closing(done),
-        tqdm(total=len(items), desc=description, mininterval=0.5, disable=None) as progress,
-    ):
-        for results in done:
-            progress.update(len(results))
-            yield from results
+    with closing(_on_dask(work, items) if on_dask else _on_this_machine(work, items, limit)) as results:
+        yield from tqdm(results, description, len(items), mininterval=0.5, disable=None)
 
 
-def _on_dask(work: Callable, batches: list[list]) -> Iterator[list]:
+def _on_dask(work: Callable, items: list) -> Iterator:
     try:
         from distributed import Client
     except ImportError:
@@ -67,28 +57,24 @@ def _on_dask(work: Callable, batches: list[list]) -> Iterator[list]:
         Client(os.environ["DASK_SCHEDULER_ADDRESS"], set_as_default=False) as client,
         client.get_executor() as pool,
     ):
-        yield from pool.map(partial(_each, work, None), batches)
+        yield from pool.map(work, items)
 
 
-def _on_this_machine(work: Callable, batches: list[list], limit: Limit | None) -> Iterator[list]:
-    finished = 0
-    while finished < len(batches):
+def _on_this_machine(work: Callable, items: list, limit: Limit | None) -> Iterator:
+    done = 0
+    while done < len(items):
         pool = ProcessPoolExecutor(initializer=_start_worker, initargs=(limit,))
         try:
-            for results in pool.map(partial(_each, work, limit), batches[finished:]):
-                yield results
-                finished += 1
+            for result in pool.map(partial(_limited, work, limit), items[done:], chunksize=BATCH):
+                yield result
+                done += 1
         except BrokenProcessPool:
-            # A worker has died, and the pool does not tell on which batch: one of those in progress.
-            for batch in batches[finished : finished + os.cpu_count() + 1]:
-                yield [_alone(work, item, limit) for item in batch]
-                finished += 1
+            # A worker has died, and the pool does not tell on which item: one of those in progress.
+            for item in items[done : done + BATCH * (os.cpu_count() + 1)]:
+                yield _alone(work, item, limit)
+                done += 1
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _each(work: Callable, limit: Limit | None, items: list) -> list:
-    return [_limited(work, item, limit) for item in items]
 
 
 def _start_worker(limit: Limit | None) -> None:
@@ -106,18 +92,15 @@ def _end_with_parent() -> None:
 
 
 def _limit_memory(size: float) -> None:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[5])  # data
-    except OSError:
-        return
-    import resource
+    with suppress(OSError, ValueError):  # there is no /proc; a stricter limit is set already
+        data_pages = int(Path("/proc/self/statm").read_text().split()[5])
+        import resource  # not on Windows
 
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    with suppress(ValueError):  # a stricter limit is set already
-        resource.setrlimit(resource.RLIMIT_DATA, (pages * resource.getpagesize() + int(size), hard))
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (data_pages * resource.getpagesize() + int(size), hard))
 
 
-def _limited(work: Callable, item: Any, limit: Limit | None) -> Any:
+def _limited(work: Callable, limit: Limit | None, item: Any) -> Any:
     if limit is None:
         return work(item)
     if hasattr(signal, "setitimer"):
@@ -126,7 +109,7 @@ def _limited(work: Callable, item: Any, limit: Limit | None) -> Any:
     try:
         return work(item)
     except MemoryError:
-        return GivenUp(f"needed more than {limit.memory / 2**30:g} GiB of memory")
+        return Failed(f"needed more than {limit.memory / 2**30:g} GiB of memory")
 
 
 def _alone(work: Callable, item: Any, limit: Limit | None) -> Any:
@@ -138,25 +121,24 @@ def _alone(work: Callable, item: Any, limit: Limit | None) -> Any:
     try:
         result = receiver.recv()
     except EOFError:
-        process.join()
-        code = process.exitcode
-        cause = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-        if limit and cause == "SIGPROF":
-            return GivenUp(f"took more than {limit.seconds:g} s")
-        if limit and cause in ("SIGSEGV", "SIGBUS", "SIGABRT"):
-            return GivenUp(f"crashed with {cause}")
-        raise OSError(
-            f"a worker process was killed twice ({cause}): the machine may be short of memory"
-        ) from None
+        result = None
     process.join()
     if isinstance(result, Exception):
         raise result
-    return result
+    if process.exitcode == 0:
+        return result
+    code = -process.exitcode
+    cause = signal.Signals(code).name if code > 0 else f"exit status {process.exitcode}"
+    if limit and cause == "SIGPROF":
+        return Failed(f"took more than {limit.seconds:g} s")
+    if limit and cause in ("SIGSEGV", "SIGBUS", "SIGABRT"):
+        return Failed(f"crashed with {cause}")
+    raise OSError(f"a worker process was killed twice ({cause}): the machine may be short of memory")
 
 
 def _send(sender: Connection, work: Callable, item: Any, limit: Limit | None) -> None:
     _start_worker(limit)
     try:
-        sender.send(_limited(work, item, limit))
+        sender.send(_limited(work, limit, item))
     except Exception as error:  # noqa: BLE001 - raised again in the parent process
         sender.send(error)

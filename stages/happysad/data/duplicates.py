@@ -56,7 +56,7 @@ def signature(picture: Image.Image, face: tuple[int, int, int, int] | None = Non
     return Signature(whole, features, thumbnails.thumbnail(grey.crop(face)), box)
 
 
-def find(signatures: list[Signature]) -> list[Pair]:
+def find_pairs(signatures: list[Signature]) -> list[Pair]:
     """The pairs among n pictures, sorted, first < second.
 
     Of pictures with identical thumbnails, the first is paired with each of the others and stands for them in
@@ -124,9 +124,9 @@ def _same_face(a: Signature, b: Signature, warp: np.ndarray) -> bool:
 
 def copies(signatures: list[Signature], pairs: list[Pair]) -> list[list[int]]:
     """Of n pictures in order of preference, each that is no copy of one before it, with those that are copies of it."""
-    same = defaultdict(set)  # of these, find compares only the first with other pictures
+    identical = defaultdict(set)  # of these, find_pairs compares only the first with other pictures
     for i, s in enumerate(signatures):
-        same[s.thumbnail.tobytes()].add(i)
+        identical[s.thumbnail.tobytes()].add(i)
     alike = [{i} for i in range(len(signatures))]
     for pair in pairs:
         if pair.copy:
@@ -134,21 +134,19 @@ def copies(signatures: list[Signature], pairs: list[Pair]) -> list[list[int]]:
     found, left = [], set(range(len(signatures)))
     for i, others in enumerate(alike):
         if i in left:
-            found.append(
-                sorted(left & set().union(*(same[signatures[j].thumbnail.tobytes()] for j in others)))
-            )
-            left -= set(found[-1])
+            same = left & set().union(*(identical[signatures[j].thumbnail.tobytes()] for j in others))
+            found.append(sorted(same))
+            left -= same
     return found
 
 
 def scenes(n: int, pairs: list[Pair]) -> list[list[int]]:
     """The connected components of n pictures, each sorted, sorted."""
-    members = {i: [i] for i in range(n)}
-    head = list(range(n))
+    scene = [[i] for i in range(n)]
     for pair in pairs:
-        few, many = sorted((head[pair.first], head[pair.second]), key=lambda k: len(members[k]))
-        if few != many:
-            for i in members[few]:
-                head[i] = many
-            members[many] += members.pop(few)
-    return sorted(map(sorted, members.values()))
+        few, many = sorted((scene[pair.first], scene[pair.second]), key=len)
+        if few is not many:
+            many += few
+            for i in few:
+                scene[i] = many
+    return sorted(sorted(members) for i, members in enumerate(scene) if members[0] == i)

@@ -30,7 +30,7 @@ cv2.setNumThreads(1)  # pictures are described side by side already
 def describe(picture: Image.Image) -> np.ndarray:
     """The corners of a grey picture: (k, 35) uint8, of each its descriptor in 32 bytes, x, y (256ths of the sides) and angle (of a turn)."""
     scale = min(SIDE / max(picture.size), ENLARGED)
-    size = [max(1, round(scale * length)) for length in picture.size]
+    size = [max(2, round(scale * length)) for length in picture.size]  # at the last level, still a pixel
     grey = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2)
     orb = cv2.ORB_create(CORNERS, nlevels=5, edgeThreshold=16, fastThreshold=5)
     corners, descriptors = orb.detectAndCompute(np.asarray(grey), None)

@@ -13,14 +13,8 @@ from happysad.data.faces import Face
 
 MINIMUM = 12  # raw files of a class; with fewer, no test says anything
 CLASS_OF = {name: name for name in CLASSES}
-SPLIT_OF = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-}
+SPLIT_OF = {"train": "train", "test": "test"}
+SPLIT_OF |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
 
 
 @dataclass
@@ -108,7 +102,10 @@ def print_unused(root: Path, source: str) -> None:
 
 
 def correct(pictures: list[Picture], root: Path, corrections: str) -> None:
-    """Fill in ``corrected`` from a CSV file of ``path,label``, where label may be "reject". Raises UserError for a row that does not fit."""
+    """Fill in ``corrected`` from a CSV file of ``path,label``, where label may be "reject".
+
+    Raises UserError for a row that does not fit.
+    """
     if not (root / corrections).is_file():
         raise UserError(
             f"params.yaml: corrections: {corrections} is not a file: create it with the line path,label"
@@ -122,9 +119,7 @@ def correct(pictures: list[Picture], root: Path, corrections: str) -> None:
         for row in filter(None, reader):
             where = f"{corrections}, line {reader.line_num}"
             if len(row) != 2:
-                raise UserError(
-                    f'{where}: must be a path and a label; a path with a comma stands in "quotes"'
-                )
+                raise UserError(f'{where}: must be path,label; put a path with a comma in "quotes"')
             path, label = row
             if label not in (*CLASSES, "reject"):
                 raise UserError(f"{where}: label must be happy, sad or reject, not {label!r}")
@@ -132,5 +127,5 @@ def correct(pictures: list[Picture], root: Path, corrections: str) -> None:
                 raise UserError(f"{where}: the source folder has no file {path}")
             picture = by_path[path]
             if picture.corrected:
-                raise UserError(f"{where}: {path} stands here twice: delete one of its lines")
+                raise UserError(f"{where}: {path} is listed twice: delete one of its lines")
             picture.corrected = label

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from happysad import CLASSES
-from happysad.common.files import naming
+from happysad.common.files import name_file_in_errors
 
 
 class Split(NamedTuple):
@@ -30,8 +30,10 @@ def read_split(folder: Path) -> Split:
     files = [file for label in CLASSES for file in sorted((folder / label).glob("*.png"))]
     labels = np.array([CLASSES.index(file.parent.name) for file in files])
     shape = (len(files), *np.asarray(Image.open(files[0])).shape)
-    with tempfile.TemporaryFile(dir=folder.parent) as file:
-        reserve(file.fileno(), math.prod(shape), folder.parent)
+    with tempfile.TemporaryFile(dir=folder.parent) as file, name_file_in_errors(folder.parent):
+        if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
+            # To run out of space later, in mapped memory, would kill the process (SIGBUS).
+            os.posix_fallocate(file.fileno(), 0, math.prod(shape))
         pictures = np.memmap(file, np.uint8, "w+", shape=shape)
     for i, path in enumerate(files):
         with Image.open(path) as picture:
@@ -39,10 +41,3 @@ def read_split(folder: Path) -> Split:
     if hasattr(mmap, "MADV_RANDOM"):  # not on Windows
         pictures.base.madvise(mmap.MADV_RANDOM)  # batches are shuffled: reading ahead would fetch in vain
     return Split(pictures, labels, [str(file) for file in files])
-
-
-def reserve(file: int, size: int, folder: Path) -> None:
-    """Reserve the file's space on the disk: to run out of it later, in mapped memory, kills the process (SIGBUS)."""
-    if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
-        with naming(folder):
-            os.posix_fallocate(file, 0, size)

@@ -23,22 +23,18 @@ def scores(picture: Image.Image, image_size: int) -> dict[str, float]:
     # Integers, whose sums are the same on every processor: the last bits of numpy's float sums are not.
     x = np.asarray(grey.convert("L"), np.int64)
     laplacian = 4 * x[1:-1, 1:-1] - x[:-2, 1:-1] - x[2:, 1:-1] - x[1:-1, :-2] - x[1:-1, 2:]
-    counts = np.bincount(x.ravel(), minlength=256)
+    counts = np.bincount(x.ravel())
     fractions = (counts[counts > 0] / x.size).tolist()
+    low, high = np.percentile(x, [5, 99], method="inverted_cdf").tolist()
     found = {
-        "dark": _percentile(counts, 99) / 255,
-        "light": 1 - _percentile(counts, 5) / 255,
+        "dark": high / 255,
+        "light": 1 - low / 255,
         "blurry": 1 - math.exp(-standard_deviation(laplacian) / 10),
         "low_information": math.fsum(f * math.log2(1 / f) for f in fractions) / 8,
         "odd_aspect_ratio": min(picture.size) / max(picture.size),
         "too_small": min(1.0, min(picture.size) / image_size),
     }
     return {name: round(score, 3) for name, score in found.items()}
-
-
-def _percentile(counts: np.ndarray, percent: int) -> int:
-    """The lowest grey level that at least ``percent`` of the pixels do not exceed."""
-    return int(np.searchsorted(100 * counts.cumsum(), percent * counts.sum()))
 
 
 def flags(scores: dict[str, float], params: Quality) -> list[str]:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 OVERLAP = 1  # minimum sum of the shares of both pictures that the other shows
+HOPEFUL = 0.4  # similarity from which on refining is worth its time; what it made alike had 0.7 before
 TRIM = 0.8  # the share of the overlap that must correlate
 MARGIN = 0.16  # what is cut off on each side for the middle
 WINDOW = 7  # pixels
@@ -40,6 +41,8 @@ def register(first: np.ndarray, second: np.ndarray, warps: list[np.ndarray]) -> 
     if not found:
         return None
     best = max(found, key=lambda overlap: overlap[:2])
+    if best.similarity < HOPEFUL:
+        return best
     refined = _overlap(details, second, _refined(first, second, best.warp))
     return refined if refined and refined[:2] >= best[:2] else best
 
@@ -88,9 +91,8 @@ def difference(first: np.ndarray, overlap: Overlap) -> tuple[float, float, float
     for pair in ((first, _toned(moved, first, inside)), (moved, _toned(first, moved, inside))):
         a, b = (picture.astype(np.float64) for picture in pair)  # whole numbers, so that all sums are exact
         *slopes, (x, y) = [(cv2.Sobel(z, -1, 1, 0), cv2.Sobel(z, -1, 0, 1)) for z in (a, b, a + b)]
-        slope = box(
-            np.maximum(*(np.abs(x) + np.abs(y) for x, y in slopes)) / 8, WINDOW
-        )  # Sobel's are times 8
+        steepest = np.maximum(*(np.abs(x) + np.abs(y) for x, y in slopes)) / 8  # Sobel's are times 8
+        slope = box(steepest, WINDOW)
         change = box(np.abs(a - b), WINDOW) / (slope + NOISE * box(np.ones_like(a), WINDOW))
         xx, yy = (box(z * z, WIDE) + (16 * STILL * WIDE) ** 2 for z in (x, y))
         xy, xr, yr = (box(z, WIDE) for z in (x * y, x * (a - b), y * (a - b)))
