@@ -78,28 +78,25 @@ def main(root: Path) -> None:
 
 
 def recorded_params(root: Path) -> dict:
-    """The params that dvc.lock records of the run that made the figures: of evaluate and all stages before it.
+    """The params that dvc.lock records of the run that made the figures.
 
-    Raises UserError if a stage before it has run again since, or if a file is not the one that its stage wrote.
+    Raises UserError if a stage before evaluate has run again since, or if a file is not the one that its stage wrote.
     """
     stages = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     if "evaluate" not in stages:
         raise UserError(f"{root / 'dvc.lock'} has no stage evaluate: run dvc repro")
-    written = {out["path"]: (name, out["md5"]) for name, stage in stages.items() for out in stage["outs"]}
-    params, names = {}, ["evaluate"]
-    for name in names:  # to which the stages before it are added
-        stage = stages[name]
-        params = stage.get("params", {}).get("params.yaml", {}) | params
+    stages.pop("export", None)  # which comes after
+    latest = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    params = {}
+    for stage in stages.values():
+        params |= stage.get("params", {}).get("params.yaml", {})
         for out in stage["outs"]:
             file = root / out["path"]
             if file.is_file() and md5(file.read_bytes()).hexdigest() != out["md5"]:
                 raise UserError(f"{file} is not the one in dvc.lock: run dvc checkout or dvc repro")
         for dep in stage["deps"]:
-            writer, latest = written.get(dep["path"], (None, None))
-            if writer and dep["md5"] != latest:
+            if dep["md5"] != latest.get(dep["path"], dep["md5"]):
                 raise UserError(f"{dep['path']} is newer than the test figures: run dvc repro")
-            if writer and writer not in names:
-                names.append(writer)
     return params
 
 

@@ -30,9 +30,9 @@ class Classifier(NamedTuple):
 
 
 def load(path: Path) -> Classifier:
-    """Load an .onnx or .tflite file that stages/export.py wrote.
+    """Load an .onnx or .tflite file.
 
-    Raises UserError if it is not one of ours, or if its face detector is not the one in faces.py.
+    Raises UserError if stages/export.py did not write it, or if its face detector is not the one in faces.py.
     """
     try:
         score, metadata = load_tflite(path) if path.suffix == ".tflite" else load_onnx(path)
@@ -72,7 +72,7 @@ def load_onnx(path: Path) -> tuple[Score, Mapping[str, str]]:
 
 
 def load_tflite(path: Path) -> tuple[Score, Mapping[str, str]]:
-    from zipfile import ZipFile  # both are slow to import, and ONNX needs neither
+    from zipfile import ZipFile  # here, as all runtimes: only one is needed, and they are slow to import
 
     from ai_edge_litert.interpreter import Interpreter
 
