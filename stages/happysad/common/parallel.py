@@ -53,11 +53,17 @@ def _on_dask(work: Callable, items: list) -> Iterator:
         from distributed import Client
     except ImportError:
         raise UserError('DASK_SCHEDULER_ADDRESS is set, which needs Dask: pip install ".[dask]"') from None
+    batches = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
     with (
         Client(os.environ["DASK_SCHEDULER_ADDRESS"], set_as_default=False) as client,
         client.get_executor() as pool,
     ):
-        yield from pool.map(work, items)
+        for results in pool.map(partial(_each, work), batches):
+            yield from results
+
+
+def _each(work: Callable, items: list) -> list:
+    return [work(item) for item in items]
 
 
 def _on_this_machine(work: Callable, items: list, limit: Limit | None) -> Iterator:
