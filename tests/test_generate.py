@@ -1,8 +1,9 @@
 """The built-in data set: every file is what generated_truth.csv says, and every run writes the same bytes."""
 
 import hashlib
+import pickle
 from collections import Counter
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,11 @@ from happysad import CLASSES
 from happysad.common.params import load
 from happysad.common.tables import read_csv
 from happysad.drawing.render import render
-from happysad.drawing.sampling import Face, sample_face
+from happysad.drawing.sampling import sample_face
 from happysad.drawing.shape import cloud
 from happysad.training import baseline
 
 SETTINGS = {"pictures_per_class": 20, "size": 48, "wrong_labels": 0.1}
-LOOKS = {"min_expression": 0.6, "roughness": 0.2, "tightness": 0.9, "pose": 0.4}
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,10 @@ def pixels(path: Path) -> np.ndarray:
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return np.corrcoef(a.ravel(), b.ravel())[0, 1]
+
+
+def one_by_one(work, items, _):
+    return map(work, items)
 
 
 def test_truth_lists_exactly_the_files_on_disk(root, rows):
@@ -129,11 +133,9 @@ def test_faces_have_the_size_of_the_settings_and_the_format_of_their_name(pick):
             assert (image.size, image.mode, image.format) == ((48, 48), "RGB", generate.FORMATS[path.suffix])
 
 
-@pytest.mark.parametrize("fault", ["exact_copy", "exact_copy_other_class"])
-def test_exact_copies_are_byte_for_byte_the_same(pick, fault):
-    for _, path, original in pick(fault):
+def test_exact_copies_are_byte_for_byte_the_same(pick):
+    for _, path, original in pick("exact_copy") + pick("exact_copy_other_class"):
         assert path.read_bytes() == original.read_bytes()
-        assert (path.parent == original.parent) == (fault == "exact_copy")
 
 
 @pytest.mark.parametrize("fault", generate.CHANGES)
@@ -150,29 +152,15 @@ def test_near_duplicates_are_changed_as_their_fault_says(pick, fault):
         assert Image.open(path).size == ((24, 24) if fault == "near_duplicate_half_size" else (48, 48))
 
 
-@pytest.mark.parametrize("fault", ["text", "html", "empty"])
-def test_files_that_are_not_pictures(pick, fault):
-    for _, path, _ in pick(fault):
-        assert path.suffix == ".jpg"
-        assert path.read_text()[:9].lower() == {"text": "picture i", "html": "<!doctype", "empty": ""}[fault]
+def test_broken_files_are_broken_as_their_fault_says(pick):
+    for _, path, _ in pick("text") + pick("html") + pick("empty"):
         with pytest.raises(UnidentifiedImageError):
             Image.open(path)
-
-
-def test_truncated_pictures_open_but_do_not_load(pick):
     for _, path, _ in pick("truncated"):
         with Image.open(path) as image, pytest.raises(OSError, match="truncated"):
             image.load()
-
-
-def test_pictures_with_a_wrong_extension_still_load(pick):
     for _, path, _ in pick("wrong_extension"):
-        with Image.open(path) as image:
-            image.load()
-            assert path.suffix == ".jpg" and image.format in ("PNG", "WEBP")
-
-
-def test_tiny_and_blank_pictures(pick):
+        assert path.suffix == ".jpg" and Image.open(path).format in ("PNG", "WEBP")
     assert all(Image.open(path).size == (8, 8) for _, path, _ in pick("tiny"))
     assert all(pixels(path).std() < 1 for _, path, _ in pick("blank"))
     assert all(pixels(path).std() > 5 for _, path, _ in pick("none"))
@@ -180,10 +168,16 @@ def test_tiny_and_blank_pictures(pick):
 
 def test_same_settings_same_bytes_in_one_process_or_many(root, tmp_path, monkeypatch):
     make_project(tmp_path, generate=SETTINGS)
-    one_by_one = lambda work, items, _: map(work, items)
     monkeypatch.setattr(generate, "map_items", one_by_one)
     generate.main(tmp_path)
     assert digests(tmp_path / "data") == digests(root / "data")
+
+
+def test_another_seed_gives_other_names_and_faces(root):
+    settings = load(root).generate
+    [here, *_], [there, *_] = (generate.plan(replace(settings, seed=seed)) for seed in (1, 2))
+    assert here.path != there.path
+    assert generate.draw(settings, here) != generate.draw(replace(settings, seed=2), here)
 
 
 DRAW = """
@@ -192,8 +186,7 @@ import numpy as np
 from happysad.drawing.render import render
 from happysad.drawing.sampling import sample_face
 
-settings = {"min_expression": 0.6, "roughness": 0, "tightness": 0.9, "pose": 0.4}
-face = sample_face("happy", np.random.default_rng(11), **settings)  # in float32 this one differs
+face = sample_face("happy", np.random.default_rng(SEED), pose=0.4)  # in float32 this one differs
 sys.stdout.buffer.write(render(face, 512).tobytes())
 """
 
@@ -202,13 +195,6 @@ def test_same_bytes_on_every_processor():
     drawings = on_each_processor(DRAW)
     assert len(drawings[0]) == 512 * 512 * 3
     assert all(drawing == drawings[0] for drawing in drawings)
-
-
-def test_seed_decides_every_file_name(rows, tmp_path):
-    here = generate.plan(load(make_project(tmp_path, generate=SETTINGS)).generate)
-    there = generate.plan(load(make_project(tmp_path, generate={**SETTINGS, "seed": 2})).generate)
-    assert [row["path"] for row in rows] == sorted(file.path for file in here)
-    assert [file.path for file in here] != [file.path for file in there]
 
 
 def test_interrupted_run_changes_nothing_and_a_new_one_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -226,54 +212,39 @@ def test_interrupted_run_changes_nothing_and_a_new_one_leaves_nothing_behind(tmp
         generate.main(tmp_path)
     assert digests(tmp_path) == before
 
-    monkeypatch.setattr(generate, "map_items", lambda work, items, _: map(work, items))
+    monkeypatch.setattr(generate, "map_items", one_by_one)
     generate.main(tmp_path)
     assert not (tmp_path / "data/generated/happy/old.jpg").exists()
 
 
 def test_only_the_expression_depends_on_the_label():
-    """Identity and scene of happy and sad faces have the same means, within five standard errors."""
-    n = 500
-    looks = {}
-    for k, label in enumerate(CLASSES):
-        faces = [sample_face(label, np.random.default_rng([k, i]), **LOOKS) for i in range(n)]
-        looks[label] = np.array([numbers(face.identity) + numbers(face.scene) for face in faces])
-    sad, happy = looks["sad"], looks["happy"]
-    error = np.sqrt((sad.var(0) + happy.var(0)) / n)
-    assert sad.shape[1] > 60
-    assert (abs(sad.mean(0) - happy.mean(0)) < 5 * error + 1e-9).all()
-
-
-def numbers(record) -> list[float]:
-    """All numbers of a record, those of its tuples and arrays too."""
-    values = (getattr(record, field.name) for field in fields(record))
-    return [float(x) for value in values if not isinstance(value, str) for x in np.ravel(value)]
+    for seed in range(50):
+        happy, sad = (sample_face(label, np.random.default_rng(seed), pose=0.6) for label in CLASSES[::-1])
+        assert pickle.dumps((happy.identity, happy.scene)) == pickle.dumps((sad.identity, sad.scene))
+        assert happy.expression.au12 > 0.2 > sad.expression.au12
 
 
 def test_a_smile_and_a_frown_change_the_mouth_and_nothing_at_the_border():
-    """The same person in the same light: what differs between happy and sad lies within the face."""
     differences = []
     for seed in range(12):
-        happy, sad = (sample_face(label, np.random.default_rng(seed), **LOOKS) for label in ("happy", "sad"))
-        faces = [replace(face.expression, nod=0, hand=0) for face in (happy, sad)]
-        pictures = [np.asarray(render(Face(happy.identity, face, happy.scene), 48), float) for face in faces]
-        differences.append(abs(pictures[0] - pictures[1]).mean(-1))
+        faces = [sample_face(label, np.random.default_rng(seed), pose=0.4) for label in CLASSES]
+        pair = [render(replace(face, expression=replace(face.expression, nod=0)), 48) for face in faces]
+        differences.append(np.abs(np.subtract(*pair, dtype=float)).mean(-1))
     mean = np.mean(differences, 0)
     border = np.concatenate([mean[0], mean[:, 0], mean[:, -1]])
     assert mean[26:38, 16:32].mean() > 10 * border.mean()
 
 
-def test_border_and_colour_do_not_tell_the_classes_apart():
+def test_nothing_but_the_face_tells_the_classes_apart():
     """Logistic regression on what the default settings draw, on other pictures than it was fitted to."""
-    settings = asdict(load(PROJECT).generate)
-    looks = {name: settings[name] for name in LOOKS}
     labels = np.arange(1600) % 2
-    pictures = np.stack(
-        [
-            np.asarray(render(sample_face(CLASSES[label], np.random.default_rng([1, i]), **looks), 32))
-            for i, label in enumerate(labels)
-        ]
-    )
+    pose = load(PROJECT).generate.pose
+    drawn = [
+        render(sample_face(CLASSES[label], np.random.default_rng([1, i]), pose), 32)
+        for i, label in enumerate(labels)
+    ]
+    sizes = [len(generate.encoded(picture, ".jpg", quality=80)) for picture in drawn]
+    pictures = np.stack(drawn)
     border = pictures.copy()
     border[:, 4:-4, 4:-4] = 0
     colour = np.broadcast_to(pictures.mean((1, 2), keepdims=True).astype(np.uint8), pictures.shape)
@@ -281,15 +252,14 @@ def test_border_and_colour_do_not_tell_the_classes_apart():
         model = baseline.fit(shown[:800], labels[:800])
         auc = roc_auc_score(labels[800:], baseline.scores(model, shown[800:]))
         assert 0.44 < auc < 0.56, name  # three standard errors
+    assert 0.45 < roc_auc_score(labels, sizes) < 0.55
 
 
 @pytest.mark.parametrize("pose", [0.0, 2.0])
-@pytest.mark.parametrize("roughness", [0.0, 1.0])
-def test_extreme_settings_draw_without_a_numerical_error(pose, roughness):
-    settings = {"min_expression": 0.0, "roughness": roughness, "tightness": 1.0, "pose": pose}
+def test_extreme_poses_draw_without_a_numerical_error(pose):
     with np.errstate(invalid="raise", divide="raise", over="raise"):
-        for seed in range(20):
-            face = sample_face(CLASSES[seed % 2], np.random.default_rng(seed), **settings)
+        for seed in range(30):
+            face = sample_face(CLASSES[seed % 2], np.random.default_rng(seed), pose)
             assert render(face, 32).size == (32, 32)
 
 

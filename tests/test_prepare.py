@@ -201,7 +201,7 @@ def portrait(seed: int, size: tuple[int, int], corner: tuple[int, int], pixels: 
     """A drawn face of ``pixels`` with its surroundings at ``corner`` of a picture unlike that of any other ``size``."""
     picture = draw(size[0] * size[1], *size).point(lambda level: level // 4)
     rng = np.random.default_rng(seed)
-    face = sample_face("happy", rng, min_expression=0.6, roughness=0.2, tightness=0.9, pose=0.4)
+    face = sample_face("happy", rng, pose=0.4)
     picture.paste(render(face, pixels), corner)
     return picture
 
