@@ -61,7 +61,7 @@ def lighting(s: Scene, head: Head, h: np.ndarray, px: float) -> tuple[np.ndarray
     facing = sum(part * n for part, n in zip(s.light, normal, strict=True))
 
     # Hollows lie below the mean height around them.
-    open_sky = np.clip(1 - 4 * np.maximum(soften(h, max(3, int(0.10 / px) | 1)) - h, 0), 0.4, 1)
+    open_sky = np.clip(1 - 6 * np.maximum(soften(h, max(3, int(0.10 / px) | 1)) - h, 0), 0.3, 1)
     main = (1 - 0.5 * s.ambient) * np.square(np.clip(0.6 * facing + 0.4, 0, 1))
     diffuse = open_sky * (s.ambient * (0.8 - 0.2 * normal[1]) + main)
     # Blinn-Phong: gloss where the normal lies halfway between light and camera (Blinn 1977).

@@ -90,7 +90,7 @@ def skin(face: Face, c: Canvas, head: Head, mouth: Mouth) -> np.ndarray:
 
     # Blotches, shadows around the eyes and under a smile's cheeks.
     tone = 1 + 0.03 * c.soft + 0.015 * c.fine
-    tone -= 0.15 * bump(across, v, i.eye_gap - 0.04, i.eye_y + 0.01, 0.20, 0.11)
+    tone -= i.hollow * bump(across, v, i.eye_gap - 0.04, i.eye_y, 0.20, 0.11)
     tone -= 0.25 * e.au12 * bump(across, v, 1.15 * mouth.width, mouth.corner_v - 0.04, 0.07, 0.10)
     paint = shaded(linear(i.skin), tone)
 
@@ -218,8 +218,7 @@ def hat(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
     above = i.hairline + 0.14 + 0.12 * np.square(head.u) - on_head(c, head)
     cap = ramp(1.06 - head.radius, 4 * c.px)
     over(image, 0.15 * linear(i.skin), 0.4 * ramp(above + 0.06, 0.08) * cap * head.mask)  # its shadow
-    brim = 1 - 0.15 * bell(above, 0.16, 0.02)
-    over(image, shaded(linear(s.shirt[::-1]), round_light(s, head) * brim), cap * ramp(above, c.px))
+    over(image, shaded(linear(s.shirt[::-1]), round_light(s, head)), cap * ramp(above, c.px))
 
 
 def hair(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
@@ -236,7 +235,10 @@ def hair(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
     hairline += i.fringe * ramp(0.5 - np.abs(u), 0.5)
     hairline += sides * np.clip((head.across - 0.40) / 0.4, 0, 1) ** 2.2
     hairline += 0.015 * np.sin(14 * apart + 2 * c.soft) + (0.005 + 0.015 * curls) * c.fine
-    above = hairline - on_head(c, head)
+    down = on_head(c, head)
+    above = hairline - down
+    if i.hair_style != "long":
+        puff = puff * np.clip(0.3 - 1.5 * down, 0.1, 1)
     outline = 1 + puff - head.radius + (0.02 + 0.02 * curls) * c.soft + 0.012 * curls * c.fine
 
     strands = 1 + 0.10 * np.sin(45 * apart / (1.5 + v) + 3 * c.soft) + (0.04 + 0.08 * curls) * c.fine
@@ -247,6 +249,30 @@ def hair(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
         shaded(linear(i.hair), round_light(s, head) * strands),
         ramp(outline, 4 * c.px) * ramp(above, 0.08),
     )
+
+
+def hand(image: np.ndarray, face: Face, c: Canvas) -> None:
+    """Four fingers on a cheek or by the chin, and the back of the hand below them."""
+    rng, s = c.rng, face.scene
+    side, lean = rng.choice([-1, 1]), rng.uniform(-0.2, 0.9)
+    x = side * c.x - rng.uniform(0.3, 0.65)  # outwards
+    y = c.y - rng.uniform(0.5, 0.8)
+    across = math.cos(lean) * x + math.sin(lean) * y  # of the fingers
+    along = math.cos(lean) * y - math.sin(lean) * x  # from their tips to the wrist
+    width = 0.145
+    finger = np.clip(np.floor(across / width), -2, 1)
+    off = (across / width - finger - 0.5) / 0.5  # -1 and 1 between two fingers
+    round_ = np.sqrt(np.clip(1 - off * off, 0, 1))
+    tips = along + 0.07 * np.square(finger + 0.4) - 0.06 * (1 - round_)
+    back = ramp(along - 0.45, 0.2)
+    mask = ramp(tips + 0.1, 2 * c.px) * ramp(2 * width - np.abs(across), 2 * c.px)
+    tone = (s.ambient + 0.5) * (0.55 + 0.35 * np.maximum(round_, 0.8 * back) + 0.3 * s.light[0] * c.x)
+    over(
+        image,
+        shaded(0.3 * linear(face.identity.skin), np.ones_like(tone)),
+        0.35 * ramp(tips + 0.15, 0.1) * ramp(2 * width + 0.04 - np.abs(across), 0.1),
+    )
+    over(image, shaded(linear(face.identity.skin), tone), mask)
 
 
 def on_head(c: Canvas, head: Head) -> np.ndarray:

@@ -83,6 +83,7 @@ class Identity:
     lip_full: float
     cheek: float
     age: float  # depth of folds at rest
+    hollow: float  # how dark the sockets of the eyes are
     hairline: float
     hair_style: str  # bald, short, long, curly, hat
     fringe: float
@@ -120,6 +121,7 @@ class Scene:
     blur: float  # standard deviation in pixels, in a picture of 96 x 96
     noise: float
     grey: bool
+    hand: bool  # a cheek or the chin rests on it
     seed: int  # for textures and noise
 
 
@@ -184,6 +186,7 @@ def sample_expression(label: str, rng: np.random.Generator) -> Expression:
         e.au25, e.teeth = uniform(0.05, 0.2), uniform(0, 0.4)
     if chance() < 0.4:  # the head is bowed, the eyes are cast down
         e.nod = -uniform(0, 0.4)
+        e.au1 = clip(e.au1 - 1.5 * e.nod)  # seen from above, level brows would look angry
         e.gaze = (e.gaze[0], uniform(0, 1))
         e.lid = clip(e.lid + uniform(0, 0.5), high=0.95)
     return e
@@ -198,34 +201,36 @@ def sample_identity(rng: np.random.Generator) -> Identity:
     if chance() < 0.2:  # lipstick
         lip = (0.4 + 0.6 * skin) * (uniform(0.6, 0.8), uniform(0.15, 0.35), uniform(0.2, 0.4))
     style = str(rng.choice(["bald", "short", "long", "curly", "hat"], p=[0.05, 0.38, 0.36, 0.14, 0.07]))
-    bearded = chance() < 0.3 and style != "long"
+    young = (chance() < 0.25) * uniform(0.3, 1)  # 1: a small child
+    bearded = chance() < 0.35 and style != "long" and not young
     return Identity(
         skin=colour(skin * (1 + normal(0, 0.02, 3))),
         hair=colour(HAIR[rng.integers(0, 3 if chance() < 0.35 + 0.09 * darkness else 9)] * uniform(0.8, 1.2)),
         iris=colour(IRIS[rng.integers(0, 2 if darkness > 3 else 5)] * uniform(0.8, 1.2)),
         lip=colour(lip),
-        width=normal(0.68, 0.035),
+        width=normal(0.68, 0.035) + 0.08 * young,
         length=normal(1.02, 0.035),
-        jaw=clip(normal(0.20, 0.07), 0, 0.4),
+        jaw=clip(normal(0.20, 0.07) - 0.06 * young, 0, 0.4),
         eye_gap=normal(0.305, 0.016),
         eye_size=normal(0.158, 0.014),
-        eye_open=max(0.05, normal(0.078, 0.011)),
-        eye_y=normal(-0.03, 0.02),
+        eye_open=max(0.05, normal(0.078, 0.011) + 0.012 * young),
+        eye_y=normal(-0.03, 0.02) + 0.10 * young,
         eye_slant=normal(0.012, 0.02),
         brow_height=normal(0.185, 0.02),
-        brow_thickness=uniform(0.018, 0.04),
+        brow_thickness=uniform(0.018, 0.04) * (1 - 0.4 * young),
         brow_arch=normal(0.035, 0.012),
         brow_slant=normal(0, 0.02),
-        brow_dark=uniform(0.4, 0.9),
+        brow_dark=uniform(0.4, 0.9) * (1 - 0.4 * young),
         nose_width=normal(0.115, 0.016),
-        nose_length=normal(0.37, 0.025),
-        nose_height=normal(0.13, 0.02),
+        nose_length=normal(0.37, 0.025) - 0.07 * young,
+        nose_height=normal(0.13, 0.02) * (1 - 0.4 * young),
         mouth_y=normal(0.58, 0.02),
         mouth_width=normal(0.25, 0.02),
         mouth_bow=normal(0, 0.012),
         lip_full=clip(normal(0.068, 0.015), 0.03, 0.11),
-        cheek=uniform(0.02, 0.06),
-        age=uniform(0, 1) ** 1.5,
+        cheek=uniform(0.02, 0.06) + 0.04 * young,
+        age=uniform(0, 1) ** 1.5 * (1 - young),
+        hollow=uniform(0.1, 0.4),
         hairline=normal(-0.60, 0.06),
         hair_style=style,
         fringe=max(0.0, normal(0.0, 0.15)),
@@ -240,31 +245,32 @@ def sample_identity(rng: np.random.Generator) -> Identity:
 def sample_scene(rng: np.random.Generator, pose: float, skin: np.ndarray) -> Scene:
     uniform, normal, chance = rng.uniform, rng.normal, rng.random
     # The main light is mostly above and in front of the face.
-    azimuth, elevation = normal(0, 0.6), uniform(-0.9, 0.1)
+    azimuth, elevation = normal(0, 0.8), uniform(-0.9, 0.2)
     light = (
         math.sin(azimuth) * math.cos(elevation),
         math.sin(elevation),
         math.cos(azimuth) * math.cos(elevation),
     )
-    backdrop = uniform(0.15, 0.9) * (1 + normal(0, 0.09, 3))
+    backdrop = uniform(0.15, 0.85) * (1 + normal(0, 0.12) * np.array([1, 0, -1]) + normal(0, 0.04, 3))
     return Scene(
         yaw=pose * normal(0, 0.35),
         pitch=pose * normal(0.02, 0.2),
-        roll=pose * normal(0, 0.25),
+        roll=pose * normal(0, 0.35),
         scale=uniform(0.42, 0.54),
         centre=(0.5 + normal(0, 0.02), 0.46 + normal(0, 0.02)),
         light=light,
-        ambient=uniform(0.3, 0.7),
-        gloss=uniform(0, 0.15),
+        ambient=uniform(0.15, 0.65),
+        gloss=uniform(0, 0.25),
         background=(colour(backdrop), colour(backdrop * (1 + normal(0, 0.25)))),
         shirt=colour(uniform(0.1, 0.85) * (1 + normal(0, 0.3, 3))),
         warmth=normal(0.03, 0.05),
         # Photographers expose dark skin for longer.
-        exposure=math.exp(normal(0.1, 0.2)) * (0.7 / skin.mean()) ** 0.8,
-        contrast=math.exp(normal(0, 0.15)),
+        exposure=math.exp(normal(0.1, 0.3)) * (0.7 / skin.mean()) ** 0.8,
+        contrast=math.exp(normal(0.05, 0.2)),
         blur=uniform(0, 0.8),
         noise=abs(normal(0, 0.01)),
         grey=chance() < 0.2,
+        hand=chance() < 0.15,
         seed=int(rng.integers(0, 2**31)),
     )
 

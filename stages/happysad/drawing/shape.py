@@ -199,7 +199,7 @@ def height_field(face: Face, c: Canvas, head: Head, mouth: Mouth) -> np.ndarray:
     # Nose, cheeks, brow ridge, eyes in their sockets, bags under them.
     h = head.nose + 0.045 * bump(u, v, 0, tip - 0.03, 0.09, 0.08)
     h += 0.04 * bump(across, v, i.nose_width, tip, 0.05, 0.05)
-    cheek = i.cheek + 0.05 * e.au6 + 0.04 * up
+    cheek = i.cheek + 0.06 * e.au6 + 0.05 * up
     h += cheek * bump(across, v, 0.40, cheek_height(face), 0.20, 0.16 - 0.03 * e.au6)
     h += 0.03 * bump(across, v, 0.22, i.eye_y - 0.19 + 0.05 * e.au4, 0.28, 0.08)
     h -= 0.065 * bump(across, v, i.eye_gap - 0.03, i.eye_y, 0.18, 0.11)
@@ -221,15 +221,15 @@ def height_field(face: Face, c: Canvas, head: Head, mouth: Mouth) -> np.ndarray:
     h -= 0.010 * bump(u, v, 0, tip + 0.12, 0.03, 0.06)
 
     # Where the corners of the mouth are pulled: dimples, marionette lines.
-    h -= (0.015 + 0.035 * up + 0.02 * down) * bump(across, v, mouth.width * 1.08, corner, 0.055, 0.07)
+    h -= (0.015 + 0.045 * up + 0.025 * down) * bump(across, v, mouth.width * 1.08, corner, 0.055, 0.07)
     h -= (0.025 * down + 0.01 * i.age) * bump(across, v, mouth.width * 1.08, corner + 0.09, 0.04, 0.08)
 
     # Nasolabial folds, a step in height from the nose to the corners of the mouth.
     along = np.clip((v - (tip - 0.06)) / (corner - tip + 0.11), 0, 1.15)
     reach = mouth.width * 1.10 + 0.05 * up - i.nose_width
     off = across - (i.nose_width + 0.04 + reach * along**0.9)
-    depth = 0.006 + 0.014 * i.age + 0.04 * up * (0.5 + 0.5 * e.au6) + 0.008 * down
+    depth = 0.006 + 0.016 * i.age + 0.06 * up * (0.5 + 0.5 * e.au6) + 0.008 * down
     ends = np.clip(4 * along, 0, 1) * np.clip(4 * (1.15 - along), 0, 1)
-    h += depth * (ramp(off, 0.06) - 0.5) * ends * bell(off, 0, 0.18)
+    h += depth * (ramp(off, 0.05) - 0.5) * ends * bell(off, 0, 0.18)
 
     return h + 0.003 * i.age * c.soft
