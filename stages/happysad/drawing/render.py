@@ -89,9 +89,9 @@ def skin(face: Face, c: Canvas, head: Head, mouth: Mouth) -> np.ndarray:
     u, v, across = head.u, head.v, head.across
 
     # Blotches, shadows around the eyes and under a smile's cheeks.
-    tone = 1 + 0.03 * c.soft + 0.015 * c.fine
+    tone = 1 + 0.03 * c.soft + 0.025 * c.fine
     tone -= i.hollow * bump(across, v, i.eye_gap - 0.04, i.eye_y, 0.20, 0.11)
-    tone -= 0.25 * e.au12 * bump(across, v, 1.15 * mouth.width, mouth.corner_v - 0.04, 0.07, 0.10)
+    tone -= 0.4 * e.au12 * bump(across, v, mouth.width, mouth.corner_v - 0.03, 0.13, 0.12)
     paint = shaded(linear(i.skin), tone)
 
     # Redder cheeks and nose: less green and blue.
@@ -109,10 +109,10 @@ def skin(face: Face, c: Canvas, head: Head, mouth: Mouth) -> np.ndarray:
     over(paint, linear(i.hair) * 0.8, np.clip(growth * (0.8 + 0.1 * c.fine), 0, 0.9))
 
     # Lips, the dark line where they meet, nostrils.
-    over(paint, linear(i.lip), 0.8 * mouth.lips)
+    over(paint, linear(i.lip), 0.85 * mouth.lips)
     seam = bell(v, mouth.middle, 0.012 + 0.7 * c.px) * ramp(1.03 - np.abs(mouth.along), 0.08)
     dark = 1 - (0.55 if mouth.inside is None else 0.25) * seam
-    dark *= 1 - 0.6 * bump(across, v, 0.5 * i.nose_width, i.nose_tip + 0.05, 0.04, 0.022)
+    dark *= 1 - 0.75 * bump(across, v, 0.5 * i.nose_width, i.nose_tip + 0.05, 0.04, 0.022)
     paint *= dark
 
     brows(paint, face, c, head)
@@ -168,8 +168,8 @@ def eyes(image: np.ndarray, face: Face, c: Canvas, head: Head, diffuse: np.ndarr
     # Upper lashes, the lower lid's edge, the crease above.
     near = ramp(1.08 - np.abs(along), 0.12) * head.mask
     crease = upper_lid - (0.04 - 0.012 * e.au4) * (1 - 0.3 * along * along)
-    over(image, 0.08 * skin, 0.75 * bell(v, upper_lid, 0.014 + 0.4 * px) * near)
-    over(image, 0.25 * skin, 0.3 * bell(v, lower_lid, 0.008 + 0.4 * px) * near)
+    over(image, 0.08 * skin, 0.9 * bell(v, upper_lid, 0.016 + 0.4 * px) * near)
+    over(image, 0.25 * skin, 0.4 * bell(v, lower_lid, 0.008 + 0.4 * px) * near)
     over(image, 0.25 * skin, 0.25 * bell(v, crease, 0.009 + 0.4 * px) * near)
 
 
@@ -192,7 +192,7 @@ def mouth_inside(
     gaps = 1 - 0.12 * np.abs(np.cos(36 * head.u)) ** 12
     tone = (
         face.identity.white
-        * (0.8 - 0.35 * along * along)
+        * (0.65 - 0.4 * along * along)
         * gaps
         * lit
         * (0.6 + 0.4 * ramp(v - mouth.top - 0.01, 0.03))
@@ -241,7 +241,7 @@ def hair(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
         puff = puff * np.clip(0.3 - 1.5 * down, 0.1, 1)
     outline = 1 + puff - head.radius + (0.02 + 0.02 * curls) * c.soft + 0.012 * curls * c.fine
 
-    strands = 1 + 0.10 * np.sin(45 * apart / (1.5 + v) + 3 * c.soft) + (0.04 + 0.08 * curls) * c.fine
+    strands = 1 + 0.15 * np.sin(45 * apart / (1.5 + v) + 3 * c.soft) + (0.04 + 0.08 * curls) * c.fine
     strands += (0.5 - 0.3 * curls) * bell(v + 0.2 * apart, -0.82, 0.13)  # shine
     over(image, 0.25 * linear(i.skin), 0.30 * ramp(above + 0.06, 0.10) * head.mask)
     over(
@@ -249,30 +249,6 @@ def hair(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
         shaded(linear(i.hair), round_light(s, head) * strands),
         ramp(outline, 4 * c.px) * ramp(above, 0.08),
     )
-
-
-def hand(image: np.ndarray, face: Face, c: Canvas) -> None:
-    """Four fingers on a cheek or by the chin, and the back of the hand below them."""
-    rng, s = c.rng, face.scene
-    side, lean = rng.choice([-1, 1]), rng.uniform(-0.2, 0.9)
-    x = side * c.x - rng.uniform(0.3, 0.65)  # outwards
-    y = c.y - rng.uniform(0.5, 0.8)
-    across = math.cos(lean) * x + math.sin(lean) * y  # of the fingers
-    along = math.cos(lean) * y - math.sin(lean) * x  # from their tips to the wrist
-    width = 0.145
-    finger = np.clip(np.floor(across / width), -2, 1)
-    off = (across / width - finger - 0.5) / 0.5  # -1 and 1 between two fingers
-    round_ = np.sqrt(np.clip(1 - off * off, 0, 1))
-    tips = along + 0.07 * np.square(finger + 0.4) - 0.06 * (1 - round_)
-    back = ramp(along - 0.45, 0.2)
-    mask = ramp(tips + 0.1, 2 * c.px) * ramp(2 * width - np.abs(across), 2 * c.px)
-    tone = (s.ambient + 0.5) * (0.55 + 0.35 * np.maximum(round_, 0.8 * back) + 0.3 * s.light[0] * c.x)
-    over(
-        image,
-        shaded(0.3 * linear(face.identity.skin), np.ones_like(tone)),
-        0.35 * ramp(tips + 0.15, 0.1) * ramp(2 * width + 0.04 - np.abs(across), 0.1),
-    )
-    over(image, shaded(linear(face.identity.skin), tone), mask)
 
 
 def on_head(c: Canvas, head: Head) -> np.ndarray:

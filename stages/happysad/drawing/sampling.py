@@ -121,7 +121,6 @@ class Scene:
     blur: float  # standard deviation in pixels, in a picture of 96 x 96
     noise: float
     grey: bool
-    hand: bool  # a cheek or the chin rests on it
     seed: int  # for textures and noise
 
 
@@ -160,7 +159,7 @@ def sample_expression(label: str, rng: np.random.Generator) -> Expression:
         e.au6 = clip(strength * uniform(0.3, 1.15))
         e.au4 *= 1 - strength
         e.au25 = 0.0 if chance() < 0.22 else clip(strength * uniform(0.4, 1.2), 0.15)
-        e.teeth = uniform(0.6, 1)
+        e.teeth = uniform(0.6, 1) if chance() < 0.85 else uniform(0, 0.4)
         if chance() < 0.25:  # laughing: the jaw drops, the eyes narrow, the head goes back
             e.au25, e.au26 = uniform(0.5, 1), uniform(0.2, 0.9)
             e.lid = clip(e.lid + e.au6 * uniform(0, 0.6), high=0.95)
@@ -170,9 +169,9 @@ def sample_expression(label: str, rng: np.random.Generator) -> Expression:
         return e
 
     # Sadness shows in the mouth, brows and lids; each takes a random share of it.
-    strength = 0.1 + 0.9 * rng.beta(1.3, 1.2)
+    strength = 0.05 + 0.95 * rng.beta(1.2, 1.3)
     mouth, brows, lids = (clip(strength * (0.2 + 1.6 * share)) for share in rng.dirichlet([1.3, 1.2, 0.6]))
-    e.au15 = mouth * (1.0 if chance() < 0.8 else uniform(0, 0.3))
+    e.au15 = mouth * (1.0 if chance() < 0.6 else uniform(0, 0.3))
     e.au1 = clip(brows, 0.15)
     e.au4 = clip(e.au4 + brows * uniform(0, 0.6))
     e.au2 *= 0.4
@@ -202,35 +201,35 @@ def sample_identity(rng: np.random.Generator) -> Identity:
         lip = (0.4 + 0.6 * skin) * (uniform(0.6, 0.8), uniform(0.15, 0.35), uniform(0.2, 0.4))
     style = str(rng.choice(["bald", "short", "long", "curly", "hat"], p=[0.05, 0.38, 0.36, 0.14, 0.07]))
     young = (chance() < 0.25) * uniform(0.3, 1)  # 1: a small child
-    bearded = chance() < 0.35 and style != "long" and not young
+    bearded = chance() < 0.25 and style != "long" and not young
     return Identity(
         skin=colour(skin * (1 + normal(0, 0.02, 3))),
         hair=colour(HAIR[rng.integers(0, 3 if chance() < 0.35 + 0.09 * darkness else 9)] * uniform(0.8, 1.2)),
         iris=colour(IRIS[rng.integers(0, 2 if darkness > 3 else 5)] * uniform(0.8, 1.2)),
         lip=colour(lip),
         width=normal(0.68, 0.035) + 0.08 * young,
-        length=normal(1.02, 0.035),
-        jaw=clip(normal(0.20, 0.07) - 0.06 * young, 0, 0.4),
+        length=normal(0.98, 0.035),
+        jaw=clip(normal(0.33, 0.08) - 0.06 * young, 0.05, 0.5),
         eye_gap=normal(0.305, 0.016),
         eye_size=normal(0.158, 0.014),
         eye_open=max(0.05, normal(0.078, 0.011) + 0.012 * young),
         eye_y=normal(-0.03, 0.02) + 0.10 * young,
         eye_slant=normal(0.012, 0.02),
         brow_height=normal(0.185, 0.02),
-        brow_thickness=uniform(0.018, 0.04) * (1 - 0.4 * young),
+        brow_thickness=uniform(0.022, 0.045) * (1 - 0.4 * young),
         brow_arch=normal(0.035, 0.012),
         brow_slant=normal(0, 0.02),
-        brow_dark=uniform(0.4, 0.9) * (1 - 0.4 * young),
+        brow_dark=uniform(0.55, 0.95) * (1 - 0.4 * young),
         nose_width=normal(0.115, 0.016),
-        nose_length=normal(0.37, 0.025) - 0.07 * young,
-        nose_height=normal(0.13, 0.02) * (1 - 0.4 * young),
-        mouth_y=normal(0.58, 0.02),
-        mouth_width=normal(0.25, 0.02),
-        mouth_bow=normal(0, 0.012),
-        lip_full=clip(normal(0.068, 0.015), 0.03, 0.11),
-        cheek=uniform(0.02, 0.06) + 0.04 * young,
+        nose_length=normal(0.345, 0.025) - 0.07 * young,
+        nose_height=normal(0.12, 0.02) * (1 - 0.4 * young),
+        mouth_y=normal(0.54, 0.025),
+        mouth_width=normal(0.25, 0.026),
+        mouth_bow=normal(0, 0.018),
+        lip_full=clip(normal(0.068, 0.02), 0.025, 0.12),
+        cheek=uniform(0.04, 0.09) + 0.04 * young,
         age=uniform(0, 1) ** 1.5 * (1 - young),
-        hollow=uniform(0.1, 0.4),
+        hollow=uniform(0.25, 0.55),
         hairline=normal(-0.60, 0.06),
         hair_style=style,
         fringe=max(0.0, normal(0.0, 0.15)),
@@ -260,17 +259,16 @@ def sample_scene(rng: np.random.Generator, pose: float, skin: np.ndarray) -> Sce
         centre=(0.5 + normal(0, 0.02), 0.46 + normal(0, 0.02)),
         light=light,
         ambient=uniform(0.15, 0.65),
-        gloss=uniform(0, 0.25),
+        gloss=uniform(0, 0.2),
         background=(colour(backdrop), colour(backdrop * (1 + normal(0, 0.25)))),
         shirt=colour(uniform(0.1, 0.85) * (1 + normal(0, 0.3, 3))),
         warmth=normal(0.03, 0.05),
         # Photographers expose dark skin for longer.
         exposure=math.exp(normal(0.1, 0.3)) * (0.7 / skin.mean()) ** 0.8,
-        contrast=math.exp(normal(0.05, 0.2)),
-        blur=uniform(0, 0.8),
-        noise=abs(normal(0, 0.01)),
+        contrast=math.exp(normal(0.2, 0.25)),
+        blur=uniform(0, 0.5),
+        noise=abs(normal(0, 0.012)),
         grey=chance() < 0.2,
-        hand=chance() < 0.15,
         seed=int(rng.integers(0, 2**31)),
     )
 
