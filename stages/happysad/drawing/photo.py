@@ -88,12 +88,12 @@ def round_light(s: Scene, head: Head) -> np.ndarray:
 
 
 def camera(image: np.ndarray, s: Scene, c: Canvas) -> Image.Image:
-    """Exposure, a film-like tone curve, gamma, contrast, noise and blur."""
+    """Exposure, a film-like tone curve, gamma, contrast, noise, blur, and sharpening, as in every camera."""
     image = np.clip(image * np.array([1 + s.warmth, 1, 1 - s.warmth])[:, None, None] * s.exposure, 0, 4)
     image = (1 - np.exp(-1.5 * image)) ** (1 / 2.2)
     image = (np.moveaxis(image, 0, -1) - 0.5) * s.contrast + 0.5
     image = image + s.noise * c.rng.normal(size=image.shape)
     photo = Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
-    if s.blur > 0.2:
-        photo = photo.filter(ImageFilter.GaussianBlur(s.blur * c.size / 96))
+    photo = photo.filter(ImageFilter.GaussianBlur(s.blur * c.size / 96))
+    photo = photo.filter(ImageFilter.UnsharpMask(c.size / 96, percent=s.sharpening, threshold=0))
     return photo.convert("L").convert("RGB") if s.grey else photo

@@ -91,7 +91,7 @@ def skin(face: Face, c: Canvas, head: Head, mouth: Mouth) -> np.ndarray:
     # Blotches, shadows around the eyes and under a smile's cheeks.
     tone = 1 + 0.03 * c.soft + 0.025 * c.fine
     tone -= i.hollow * bump(across, v, i.eye_gap - 0.04, i.eye_y, 0.20, 0.11)
-    tone -= 0.4 * e.au12 * bump(across, v, mouth.width, mouth.corner_v - 0.03, 0.13, 0.12)
+    tone -= 0.5 * e.au12 * bump(across, v, mouth.width, mouth.corner_v - 0.03, 0.13, 0.12)
     paint = shaded(linear(i.skin), tone)
 
     # Redder cheeks and nose: less green and blue.
@@ -153,14 +153,14 @@ def eyes(image: np.ndarray, face: Face, c: Canvas, head: Head, diffuse: np.ndarr
 
     # White, darker towards the corners and under the upper lid.
     lit = (0.8 * np.clip(diffuse, 0, 1.3) + 0.12) * (0.5 + 0.5 * ramp(v - upper_lid - 0.02, 0.04))
-    over(image, shaded([0.62, 0.59, 0.57], i.white * (1 - 0.35 * along * along) * lit), eye)
+    over(image, shaded([0.5, 0.47, 0.46], i.white * (1 - 0.35 * along * along) * lit), eye)
 
     # Iris, pupil, and the reflection of the main light.
     x = u - np.sign(u) * i.eye_gap - (0.05 * e.gaze[0] + 0.04 * math.sin(s.yaw))
     y = v - (i.eye_y - 0.008 + 0.03 * e.gaze[1])
     radius = np.hypot(x, y)
-    disc = ramp(0.95 * i.eye_open + 0.008 - radius, px) * eye
-    over(image, shaded(linear(i.iris), lit * (0.7 + 8 * radius)), disc)
+    disc = ramp(i.eye_open + 0.01 - radius, px) * eye
+    over(image, shaded(linear(i.iris), lit * (0.5 + 6 * radius)), disc)
     over(image, (0.006, 0.006, 0.006), ramp(0.034 - radius, px) * disc)
     off = np.hypot(x - math.copysign(0.02, s.light[0]), y + 0.02)
     over(image, (0.95, 0.95, 0.95), 0.7 * ramp(0.014 + 0.2 * px - off, px) * eye)
@@ -170,7 +170,7 @@ def eyes(image: np.ndarray, face: Face, c: Canvas, head: Head, diffuse: np.ndarr
     crease = upper_lid - (0.04 - 0.012 * e.au4) * (1 - 0.3 * along * along)
     over(image, 0.08 * skin, 0.9 * bell(v, upper_lid, 0.016 + 0.4 * px) * near)
     over(image, 0.25 * skin, 0.4 * bell(v, lower_lid, 0.008 + 0.4 * px) * near)
-    over(image, 0.25 * skin, 0.25 * bell(v, crease, 0.009 + 0.4 * px) * near)
+    over(image, 0.25 * skin, 0.35 * bell(v, crease, 0.010 + 0.4 * px) * near)
 
 
 def mouth_inside(
@@ -192,7 +192,7 @@ def mouth_inside(
     gaps = 1 - 0.12 * np.abs(np.cos(36 * head.u)) ** 12
     tone = (
         face.identity.white
-        * (0.65 - 0.4 * along * along)
+        * (0.75 - 0.5 * along * along)
         * gaps
         * lit
         * (0.6 + 0.4 * ramp(v - mouth.top - 0.01, 0.03))

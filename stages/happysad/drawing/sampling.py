@@ -119,6 +119,7 @@ class Scene:
     exposure: float
     contrast: float
     blur: float  # standard deviation in pixels, in a picture of 96 x 96
+    sharpening: int  # percent
     noise: float
     grey: bool
     seed: int  # for textures and noise
@@ -204,11 +205,11 @@ def sample_identity(rng: np.random.Generator) -> Identity:
     bearded = chance() < 0.25 and style != "long" and not young
     return Identity(
         skin=colour(skin * (1 + normal(0, 0.02, 3))),
-        hair=colour(HAIR[rng.integers(0, 3 if chance() < 0.35 + 0.09 * darkness else 9)] * uniform(0.8, 1.2)),
+        hair=colour(HAIR[rng.integers(0, 3 if chance() < 0.55 + 0.06 * darkness else 9)] * uniform(0.8, 1.2)),
         iris=colour(IRIS[rng.integers(0, 2 if darkness > 3 else 5)] * uniform(0.8, 1.2)),
         lip=colour(lip),
-        width=normal(0.68, 0.035) + 0.08 * young,
-        length=normal(0.98, 0.035),
+        width=normal(0.64, 0.035) + 0.08 * young,
+        length=normal(0.97, 0.035),
         jaw=clip(normal(0.33, 0.08) - 0.06 * young, 0.05, 0.5),
         eye_gap=normal(0.305, 0.016),
         eye_size=normal(0.158, 0.014),
@@ -216,15 +217,15 @@ def sample_identity(rng: np.random.Generator) -> Identity:
         eye_y=normal(-0.03, 0.02) + 0.10 * young,
         eye_slant=normal(0.012, 0.02),
         brow_height=normal(0.185, 0.02),
-        brow_thickness=uniform(0.022, 0.045) * (1 - 0.4 * young),
+        brow_thickness=uniform(0.025, 0.05) * (1 - 0.4 * young),
         brow_arch=normal(0.035, 0.012),
         brow_slant=normal(0, 0.02),
-        brow_dark=uniform(0.55, 0.95) * (1 - 0.4 * young),
+        brow_dark=uniform(0.65, 1) * (1 - 0.4 * young),
         nose_width=normal(0.115, 0.016),
         nose_length=normal(0.345, 0.025) - 0.07 * young,
         nose_height=normal(0.12, 0.02) * (1 - 0.4 * young),
         mouth_y=normal(0.54, 0.025),
-        mouth_width=normal(0.25, 0.026),
+        mouth_width=normal(0.265, 0.026),
         mouth_bow=normal(0, 0.018),
         lip_full=clip(normal(0.068, 0.02), 0.025, 0.12),
         cheek=uniform(0.04, 0.09) + 0.04 * young,
@@ -267,6 +268,7 @@ def sample_scene(rng: np.random.Generator, pose: float, skin: np.ndarray) -> Sce
         exposure=math.exp(normal(0.1, 0.3)) * (0.7 / skin.mean()) ** 0.8,
         contrast=math.exp(normal(0.2, 0.25)),
         blur=uniform(0, 0.5),
+        sharpening=int(rng.integers(0, 141)),
         noise=abs(normal(0, 0.012)),
         grey=chance() < 0.2,
         seed=int(rng.integers(0, 2**31)),

@@ -155,7 +155,7 @@ def mouth_shape(face: Face, c: Canvas, head: Head) -> Mouth:
     i, e = face.identity, face.expression
     up, down = e.au12, e.au15
     y = i.mouth_y + 0.25 * e.jaw_drop - 0.015 * up - 0.035 * e.au17
-    wider = 0.36 * up - 0.10 * down + 0.15 * e.au20 - 0.12 * e.au26 - 0.06 * e.au17 * (1 - up)
+    wider = 0.42 * up - 0.10 * down + 0.15 * e.au20 - 0.12 * e.au26 - 0.06 * e.au17 * (1 - up)
     width = i.mouth_width * (1 + wider)
     along = head.u / width
     out = np.minimum(np.abs(along), 1.25)  # 0 in the middle, 1 at a corner
