@@ -68,7 +68,7 @@ def hair_behind(image: np.ndarray, face: Face, c: Canvas) -> None:
     i = face.identity
     crown = np.sqrt(np.clip(1 - np.square(np.minimum(c.y + 0.1, 0) / (i.length + 0.1)), 0, 1))
     outside = np.abs(c.x) - (i.width + 0.12 + 0.05 * i.parting) * crown - 0.12 * np.clip(c.y, 0, 1.2)
-    mask = ramp(0.02 * c.soft - outside, 4 * c.px) * ramp(1.5 + 0.6 * i.parting - c.y + 0.03 * c.fine, 0.2)
+    mask = ramp(0.02 * c.soft - outside, 4 * c.px) * ramp(1.5 + 0.6 * i.parting - c.y + 0.03 * c.soft, 0.15)
     strands = 0.55 + 0.3 * face.scene.light[0] * c.x + 0.08 * np.sin(34 * c.x + 4 * c.soft) + 0.03 * c.fine
     over(image, shaded(linear(i.hair), strands), mask)
 
@@ -177,7 +177,7 @@ def mouth_inside(
     image: np.ndarray, face: Face, c: Canvas, head: Head, mouth: Mouth, diffuse: np.ndarray
 ) -> None:
     """A dark hole, teeth at its top, and a tongue at its bottom."""
-    e = face.expression
+    i, e = face.identity, face.expression
     v, along, px = head.v, mouth.along, c.px
     hole = mouth.inside * head.mask
     lit = np.clip(diffuse + 0.15, 0.25, 1.1)
@@ -186,18 +186,14 @@ def mouth_inside(
     tongue = ramp(v - mouth.bottom + 0.45 * mouth.gape, 0.04) * ramp(0.75 - np.abs(along), 0.2)
     over(image, shaded([0.36, 0.12, 0.11], lit), 0.8 * tongue * min(1, 9 * mouth.gape) * hole)
 
-    length = min(1.3 * mouth.gape + 0.03, 0.1) * e.teeth
+    shown = e.teeth * i.teeth
+    length = min(1.3 * mouth.gape + 0.03, 0.1) * shown
     ends = mouth.top + length * (1 - 0.35 * along * along)
     teeth = ramp(v - mouth.top + 0.01, px) * ramp(ends - v, 1.5 * px) * hole
-    gaps = 1 - 0.12 * np.abs(np.cos(36 * head.u)) ** 12
-    tone = (
-        face.identity.white
-        * (0.75 - 0.5 * along * along)
-        * gaps
-        * lit
-        * (0.6 + 0.4 * ramp(v - mouth.top - 0.01, 0.03))
-    )
-    over(image, shaded([0.95, 0.91, 0.84], tone), min(1, 3 * e.teeth) * teeth)
+    tone = i.white * (0.75 - 0.5 * along * along) * lit
+    tone *= 1 - 0.12 * np.abs(np.cos(36 * head.u)) ** 12  # the gaps between them
+    tone *= 0.6 + 0.4 * ramp(v - mouth.top - 0.01, 0.03)  # the lip's shadow
+    over(image, shaded([0.95, 0.91, 0.84], tone), min(1, 3 * shown) * teeth)
 
 
 def glasses(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:

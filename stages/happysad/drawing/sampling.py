@@ -81,6 +81,7 @@ class Identity:
     mouth_width: float  # half its width
     mouth_bow: float  # curve at rest, of either sign
     lip_full: float
+    teeth: float  # how much of them a smile shows: 0 is a baby's
     cheek: float
     age: float  # depth of folds at rest
     hollow: float  # how dark the sockets of the eyes are
@@ -181,7 +182,7 @@ def sample_expression(label: str, rng: np.random.Generator) -> Expression:
     if chance() < 0.3:  # weeping: the mouth opens square, the eyes squeeze
         e.au25, e.au26, e.au20 = uniform(0.3, 1), uniform(0, 0.7), uniform(0.2, 1)
         e.au1, e.au4, e.au6, e.lid = max(e.au1, 0.5), uniform(0.3, 1), uniform(0.2, 1), uniform(0.2, 0.95)
-        e.teeth, e.au17 = uniform(0, 0.6), e.au17 * 0.3
+        e.teeth, e.au17 = uniform(0, 0.9), e.au17 * 0.3
     elif chance() < 0.35:
         e.au25, e.teeth = uniform(0.05, 0.2), uniform(0, 0.4)
     if chance() < 0.4:  # the head is bowed, the eyes are cast down
@@ -201,7 +202,7 @@ def sample_identity(rng: np.random.Generator) -> Identity:
     if chance() < 0.2:  # lipstick
         lip = (0.4 + 0.6 * skin) * (uniform(0.6, 0.8), uniform(0.15, 0.35), uniform(0.2, 0.4))
     style = str(rng.choice(["bald", "short", "long", "curly", "hat"], p=[0.05, 0.38, 0.36, 0.14, 0.07]))
-    young = (chance() < 0.25) * uniform(0.3, 1)  # 1: a small child
+    young = (chance() < 0.3) * uniform(0.2, 1)  # 1: a small child
     bearded = chance() < 0.25 and style != "long" and not young
     return Identity(
         skin=colour(skin * (1 + normal(0, 0.02, 3))),
@@ -225,9 +226,10 @@ def sample_identity(rng: np.random.Generator) -> Identity:
         nose_length=normal(0.345, 0.025) - 0.07 * young,
         nose_height=normal(0.12, 0.02) * (1 - 0.4 * young),
         mouth_y=normal(0.54, 0.025),
-        mouth_width=normal(0.265, 0.026),
+        mouth_width=normal(0.265, 0.026) * (1 - 0.12 * young),
         mouth_bow=normal(0, 0.018),
         lip_full=clip(normal(0.068, 0.02), 0.025, 0.12),
+        teeth=clip(1.5 * (1 - young)),
         cheek=uniform(0.04, 0.09) + 0.04 * young,
         age=uniform(0, 1) ** 1.5 * (1 - young),
         hollow=uniform(0.25, 0.55),
@@ -262,11 +264,11 @@ def sample_scene(rng: np.random.Generator, pose: float, skin: np.ndarray) -> Sce
         ambient=uniform(0.15, 0.65),
         gloss=uniform(0, 0.2),
         background=(colour(backdrop), colour(backdrop * (1 + normal(0, 0.25)))),
-        shirt=colour(uniform(0.1, 0.85) * (1 + normal(0, 0.3, 3))),
+        shirt=colour(uniform(0.1, 0.85) * (1 + normal(0, 0.2, 3))),
         warmth=normal(0.03, 0.05),
         # Photographers expose dark skin for longer.
         exposure=math.exp(normal(0.1, 0.3)) * (0.7 / skin.mean()) ** 0.8,
-        contrast=math.exp(normal(0.2, 0.25)),
+        contrast=math.exp(normal(0.2, 0.18)),
         blur=uniform(0, 0.5),
         sharpening=int(rng.integers(0, 141)),
         noise=abs(normal(0, 0.012)),
