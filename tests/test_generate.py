@@ -18,7 +18,6 @@ from happysad.common.params import load
 from happysad.common.tables import read_csv
 from happysad.drawing.render import render
 from happysad.drawing.sampling import sample_face
-from happysad.drawing.shape import cloud
 from happysad.training import baseline
 
 SETTINGS = {"pictures_per_class": 20, "size": 48, "wrong_labels": 0.1}
@@ -38,15 +37,9 @@ def rows(root) -> list[dict]:
 
 @pytest.fixture
 def pick(root, rows):
-    """Rows with a given fault, each with its file and, for a copy, the file of its original."""
-
-    def pick(fault: str) -> list[tuple[dict, Path, Path]]:
-        folder = root / "data/generated"
-        picked = [(row, folder / row["path"], folder / row["of"]) for row in rows if row["fault"] == fault]
-        assert len(picked) >= 2
-        return picked
-
-    return pick
+    """The files with a given fault, each with its original, if it is a copy."""
+    folder = root / "data/generated"
+    return lambda fault: [(folder / row["path"], folder / row["of"]) for row in rows if row["fault"] == fault]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -110,12 +103,9 @@ def test_names_are_numbers_in_random_order(rows):
 
 def test_only_copies_are_alike(root, rows):
     digest = digests(root / "data/generated")
-    assert all(
-        digest[row["path"]] == digest[row["of"]] for row in rows if row["fault"].startswith("exact_copy")
-    )
-    same = [row["path"] for row in rows if row["fault"].startswith("exact_copy")]
-    different = [path for path in digest if path not in same]
-    assert len({digest[path] for path in different}) == len(different) - 1  # the two empty files are the same
+    exact = {row["path"]: row["of"] for row in rows if row["fault"].startswith("exact_copy")}
+    assert all(digest[path] == digest[original] for path, original in exact.items())
+    assert len(set(digest.values())) == len(digest) - len(exact) - 1  # the two empty files are the same
 
     faces = [pixels(root / "data/generated" / row["path"]) for row in rows if row["fault"] == "none"]
     closest = [correlation(a, b) for i, a in enumerate(faces) for b in faces[:i]]
@@ -123,7 +113,7 @@ def test_only_copies_are_alike(root, rows):
 
 
 def test_faces_have_the_size_of_the_settings_and_the_format_of_their_name(pick):
-    for _, path, _ in pick("none") + pick("wrong_label"):
+    for path, _ in pick("none") + pick("wrong_label"):
         with Image.open(path) as image:
             image.load()
             assert (image.size, image.mode, image.format) == ((48, 48), "RGB", generate.FORMATS[path.suffix])
@@ -131,7 +121,7 @@ def test_faces_have_the_size_of_the_settings_and_the_format_of_their_name(pick):
 
 @pytest.mark.parametrize("fault", generate.CHANGES)
 def test_near_duplicates_are_changed_as_their_fault_says(pick, fault):
-    for _, path, original in pick(fault):
+    for path, original in pick(fault):
         assert path.read_bytes() != original.read_bytes()
         a, b = pixels(path), pixels(original)
         if fault == "near_duplicate_mirrored":
@@ -144,17 +134,17 @@ def test_near_duplicates_are_changed_as_their_fault_says(pick, fault):
 
 
 def test_broken_files_are_broken_as_their_fault_says(pick):
-    for _, path, _ in pick("text") + pick("html") + pick("empty"):
+    for path, _ in pick("text") + pick("html") + pick("empty"):
         with pytest.raises(UnidentifiedImageError):
             Image.open(path)
-    for _, path, _ in pick("truncated"):
+    for path, _ in pick("truncated"):
         with Image.open(path) as image, pytest.raises(OSError, match="truncated"):
             image.load()
-    for _, path, _ in pick("wrong_extension"):
+    for path, _ in pick("wrong_extension"):
         assert path.suffix == ".jpg" and Image.open(path).format in ("PNG", "WEBP")
-    assert all(Image.open(path).size == (8, 8) for _, path, _ in pick("tiny"))
-    assert all(pixels(path).std() < 1 for _, path, _ in pick("blank"))
-    assert all(pixels(path).std() > 5 for _, path, _ in pick("none"))
+    assert all(Image.open(path).size == (8, 8) for path, _ in pick("tiny"))
+    assert all(pixels(path).std() < 1 for path, _ in pick("blank"))
+    assert all(pixels(path).std() > 5 for path, _ in pick("none"))
 
 
 def test_same_settings_same_bytes_in_one_process_or_many(root, tmp_path, monkeypatch):
@@ -215,17 +205,6 @@ def test_only_the_expression_depends_on_the_label():
         assert happy.expression.au12 > 0.2 > sad.expression.au12
 
 
-def test_a_smile_and_a_frown_change_the_mouth_and_nothing_at_the_border():
-    differences = []
-    for seed in range(12):
-        faces = [sample_face(label, np.random.default_rng(seed), pose=0.4) for label in CLASSES]
-        pair = [render(replace(face, expression=replace(face.expression, nod=0)), 48) for face in faces]
-        differences.append(np.abs(np.subtract(*pair, dtype=float)).mean(-1))
-    mean = np.mean(differences, 0)
-    border = np.concatenate([mean[0], mean[:, 0], mean[:, -1]])
-    assert mean[26:38, 16:32].mean() > 10 * border.mean()
-
-
 def test_nothing_but_the_face_tells_the_classes_apart():
     """Logistic regression on what the default settings draw, on other pictures than it was fitted to."""
     labels = np.arange(1600) % 2
@@ -252,7 +231,3 @@ def test_extreme_poses_draw_without_a_numerical_error(pose):
         for seed in range(30):
             face = sample_face(CLASSES[seed % 2], np.random.default_rng(seed), pose)
             assert render(face, 32).size == (32, 32)
-
-
-def test_noise_covers_the_largest_picture():
-    assert cloud(np.random.default_rng(0), 1024, 0.6).shape == (1024, 1024)

@@ -56,7 +56,7 @@ def lighting(s: Scene, head: Head, h: np.ndarray, px: float) -> tuple[np.ndarray
     # Normals of the ellipsoid, flattened since chins face the camera, and tilted by the slope of the height field.
     slope_y, slope_x = np.gradient(h, px)
     x, y, z = head.normal
-    normal = np.stack([x * np.abs(x) - 0.8 * slope_x * z, 0.5 * y - 0.8 * slope_y * z, z + 0.02])
+    normal = np.stack([0.8 * x * np.abs(x) - 0.8 * slope_x * z, 0.5 * y - 0.8 * slope_y * z, z + 0.02])
     normal /= np.sqrt(np.square(normal).sum(0)) + 1e-6
     facing = sum(part * n for part, n in zip(s.light, normal, strict=True))
 

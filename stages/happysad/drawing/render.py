@@ -90,8 +90,8 @@ def skin(face: Face, c: Canvas, head: Head, mouth: Mouth) -> np.ndarray:
 
     # Blotches, shadows around the eyes and under a smile's cheeks.
     tone = 1 + 0.03 * c.soft + 0.025 * c.fine
-    tone -= i.hollow * bump(across, v, i.eye_gap - 0.04, i.eye_y, 0.20, 0.11)
-    tone -= 0.5 * e.au12 * bump(across, v, mouth.width, mouth.corner_v - 0.03, 0.13, 0.12)
+    tone -= i.hollow * bump(across, v, i.eye_gap - 0.03, i.eye_y - 0.03, 0.21, 0.13)
+    tone -= 0.6 * e.au12 * bump(across, v, mouth.width, mouth.corner_v - 0.03, 0.13, 0.12)
     paint = shaded(linear(i.skin), tone)
 
     # Redder cheeks and nose: less green and blue.

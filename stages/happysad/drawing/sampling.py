@@ -162,8 +162,8 @@ def sample_expression(label: str, rng: np.random.Generator) -> Expression:
         e.au4 *= 1 - strength
         e.au25 = 0.0 if chance() < 0.22 else clip(strength * uniform(0.4, 1.2), 0.15)
         e.teeth = uniform(0.6, 1) if chance() < 0.85 else uniform(0, 0.4)
-        if chance() < 0.25:  # laughing: the jaw drops, the eyes narrow, the head goes back
-            e.au25, e.au26 = uniform(0.5, 1), uniform(0.2, 0.9)
+        if chance() < 0.2:  # laughing: the jaw drops, the eyes narrow, the head goes back
+            e.au25, e.au26 = uniform(0.5, 1), uniform(0.2, 0.8)
             e.lid = clip(e.lid + e.au6 * uniform(0, 0.6), high=0.95)
             e.nod = uniform(-0.1, 0.25)
         else:
@@ -230,9 +230,9 @@ def sample_identity(rng: np.random.Generator) -> Identity:
         mouth_bow=normal(0, 0.018),
         lip_full=clip(normal(0.068, 0.02), 0.025, 0.12),
         teeth=clip(1.5 * (1 - young)),
-        cheek=uniform(0.04, 0.09) + 0.04 * young,
+        cheek=uniform(0.05, 0.10) + 0.04 * young,
         age=uniform(0, 1) ** 1.5 * (1 - young),
-        hollow=uniform(0.25, 0.55),
+        hollow=uniform(0.4, 0.7),
         hairline=normal(-0.60, 0.06),
         hair_style=style,
         fringe=max(0.0, normal(0.0, 0.15)),

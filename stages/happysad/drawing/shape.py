@@ -154,7 +154,7 @@ def head_shape(face: Face, c: Canvas) -> Head:
 def mouth_shape(face: Face, c: Canvas, head: Head) -> Mouth:
     i, e = face.identity, face.expression
     up, down = e.au12, e.au15
-    y = i.mouth_y + 0.25 * e.jaw_drop - 0.015 * up - 0.035 * e.au17
+    y = i.mouth_y + 0.25 * e.jaw_drop - 0.04 * up + 0.02 * down - 0.02 * e.au17
     wider = 0.42 * up - 0.10 * down + 0.15 * e.au20 - 0.12 * e.au26 - 0.06 * e.au17 * (1 - up)
     width = i.mouth_width * (1 + wider)
     along = head.u / width
