@@ -202,7 +202,7 @@ def test_only_the_expression_depends_on_the_label():
     for seed in range(50):
         happy, sad = (sample_face(label, np.random.default_rng(seed), pose=0.6) for label in CLASSES[::-1])
         assert pickle.dumps((happy.identity, happy.scene)) == pickle.dumps((sad.identity, sad.scene))
-        assert happy.expression.au12 > 0.2 > sad.expression.au12
+        assert happy.expression.au12 > 0.1 > sad.expression.au12
 
 
 def test_nothing_but_the_face_tells_the_classes_apart():

@@ -240,11 +240,8 @@ def hair(image: np.ndarray, face: Face, c: Canvas, head: Head) -> None:
     strands = 1 + 0.15 * np.sin(45 * apart / (1.5 + v) + 3 * c.soft) + (0.04 + 0.08 * curls) * c.fine
     strands += (0.5 - 0.3 * curls) * bell(v + 0.2 * apart, -0.82, 0.13)  # shine
     over(image, 0.25 * linear(i.skin), 0.30 * ramp(above + 0.06, 0.10) * head.mask)
-    over(
-        image,
-        shaded(linear(i.hair), round_light(s, head) * strands),
-        ramp(outline, 4 * c.px) * ramp(above, 0.08),
-    )
+    tint = shaded(linear(i.hair), round_light(s, head) * strands)
+    over(image, tint, ramp(outline, 4 * c.px) * ramp(above, 0.08))
 
 
 def on_head(c: Canvas, head: Head) -> np.ndarray:

@@ -156,13 +156,13 @@ def sample_expression(label: str, rng: np.random.Generator) -> Expression:
         au4=abs(normal(0, 0.1)),
     )
     if label == "happy":
-        strength = 0.3 + 0.7 * rng.beta(1.6, 1.1)
+        strength = 0.15 + 0.85 * rng.beta(1.4, 1.2)
         e.au12 = strength
         e.au6 = clip(strength * uniform(0.3, 1.15))
         e.au4 *= 1 - strength
         e.au25 = 0.0 if chance() < 0.22 else clip(strength * uniform(0.4, 1.2), 0.15)
         e.teeth = uniform(0.6, 1) if chance() < 0.85 else uniform(0, 0.4)
-        if chance() < 0.2:  # laughing: the jaw drops, the eyes narrow, the head goes back
+        if chance() < 0.25:  # laughing: the jaw drops, the eyes narrow, the head goes back
             e.au25, e.au26 = uniform(0.5, 1), uniform(0.2, 0.8)
             e.lid = clip(e.lid + e.au6 * uniform(0, 0.6), high=0.95)
             e.nod = uniform(-0.1, 0.25)
