@@ -156,13 +156,13 @@ def sample_expression(label: str, rng: np.random.Generator) -> Expression:
         au4=abs(normal(0, 0.1)),
     )
     if label == "happy":
-        strength = 0.15 + 0.85 * rng.beta(1.4, 1.2)
+        strength = 0.25 + 0.75 * rng.beta(1.6, 1.1)
         e.au12 = strength
         e.au6 = clip(strength * uniform(0.3, 1.15))
         e.au4 *= 1 - strength
         e.au25 = 0.0 if chance() < 0.22 else clip(strength * uniform(0.4, 1.2), 0.15)
         e.teeth = uniform(0.6, 1) if chance() < 0.85 else uniform(0, 0.4)
-        if chance() < 0.25:  # laughing: the jaw drops, the eyes narrow, the head goes back
+        if chance() < 0.3:  # laughing: the jaw drops, the eyes narrow, the head goes back
             e.au25, e.au26 = uniform(0.5, 1), uniform(0.2, 0.8)
             e.lid = clip(e.lid + e.au6 * uniform(0, 0.6), high=0.95)
             e.nod = uniform(-0.1, 0.25)
@@ -173,13 +173,13 @@ def sample_expression(label: str, rng: np.random.Generator) -> Expression:
     # Sadness shows in the mouth, brows and lids; each takes a random share of it.
     strength = 0.05 + 0.95 * rng.beta(1.2, 1.3)
     mouth, brows, lids = (clip(strength * (0.2 + 1.6 * share)) for share in rng.dirichlet([1.3, 1.2, 0.6]))
-    e.au15 = mouth * (1.0 if chance() < 0.6 else uniform(0, 0.3))
+    e.au15 = mouth * (1.0 if chance() < 0.75 else uniform(0, 0.3))
     e.au1 = clip(brows, 0.15)
     e.au4 = clip(e.au4 + brows * uniform(0, 0.6))
     e.au2 *= 0.4
     e.lid = clip(e.lid + lids * uniform(0, 1), high=0.95)
     e.au17 = clip(strength * uniform(-0.1, 1))
-    if chance() < 0.3:  # weeping: the mouth opens square, the eyes squeeze
+    if chance() < 0.2:  # weeping: the mouth opens square, the eyes squeeze
         e.au25, e.au26, e.au20 = uniform(0.3, 1), uniform(0, 0.7), uniform(0.2, 1)
         e.au1, e.au4, e.au6, e.lid = max(e.au1, 0.5), uniform(0.3, 1), uniform(0.2, 1), uniform(0.2, 0.95)
         e.teeth, e.au17 = uniform(0, 0.9), e.au17 * 0.3
