@@ -40,7 +40,7 @@ def test_drawn_faces_are_found_where_they_are(size):
 
 @pytest.mark.parametrize("size", [(900, 128), (128, 700), (400, 300)])
 def test_a_face_in_a_wide_or_tall_picture(size):
-    picture, centre, unit = drawn(3)
+    picture, centre, unit = drawn(9)
     canvas = Image.new("RGB", size, "gray")
     corner = np.array(size) - picture.size
     canvas.paste(picture, tuple(corner.tolist()))
