@@ -250,7 +250,7 @@ def test_one_face_in_two_pictures_ties_them(project):
     assert rows["happy/left.png"]["group"] == rows["happy/right.png"]["group"]
     page = np.asarray(Image.open(project / "metrics/plots/data/scenes.jpg"), int)
     framed = np.abs(page - ImageColor.getrgb(ORANGE)).max(axis=2) < 40
-    assert framed.sum() > 2 * 4 * 40  # a frame in each picture
+    assert framed.sum() > 2 * 4 * 30  # a frame in each picture
 
 
 def test_a_part_of_a_picture_never_lies_in_another_split(project):
