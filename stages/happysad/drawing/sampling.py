@@ -182,7 +182,8 @@ def sample_expression(label: str, rng: np.random.Generator) -> Expression:
     e.au17 = clip(strength * uniform(-0.1, 1))
     if chance() < 0.15:  # weeping: the mouth opens square, the eyes squeeze
         e.au25, e.au26, e.au20 = uniform(0.3, 1), uniform(0, 0.7), uniform(0.2, 1)
-        e.au1, e.au4, e.au6, e.lid = max(e.au1, 0.5), uniform(0.3, 1), uniform(0.2, 1), uniform(0.2, 0.95)
+        e.au1, e.au15 = max(e.au1, 0.5), max(e.au15, 0.4)
+        e.au4, e.au6, e.lid = uniform(0.3, 1), uniform(0.2, 1), uniform(0.2, 0.95)
         e.teeth, e.au17 = uniform(0, 0.9), e.au17 * 0.3
     elif chance() < 0.25:
         e.au25, e.teeth = uniform(0.05, 0.2), uniform(0, 0.4)
