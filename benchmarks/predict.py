@@ -50,7 +50,7 @@ def draw(folder: Path) -> None:
 
     for seed in range(24):
         label, rng = ("sad", "happy")[seed % 2], np.random.default_rng(seed)
-        face = sample_face(label, rng, min_expression=0.6, roughness=0.2, tightness=0, pose=0.4)
+        face = sample_face(label, rng, pose=0.4)
         render(face, 350).save(folder / f"{seed:02}.jpg", quality=88)
 
 

@@ -101,15 +101,7 @@ def plan(settings: Generate) -> list[File]:
 def draw(settings: Generate, file: File) -> bytes:
     """The content of ``file``, the same whoever draws it and whatever else is drawn."""
     rng = generator(settings, file)
-    face = sample_face(
-        file.label,
-        rng,
-        min_expression=settings.min_expression,
-        roughness=settings.roughness,
-        tightness=settings.tightness,
-        pose=settings.pose,
-    )
-    image = render(face, settings.size)
+    image = render(sample_face(file.label, rng, settings.pose), settings.size)
     if file.fault == "tiny":
         image = image.resize((8, 8))
     suffix = rng.choice([".png", ".webp"]) if file.fault == "wrong_extension" else Path(file.path).suffix
@@ -148,17 +140,8 @@ def encoded(image: Image.Image, suffix: str, quality: int) -> bytes:
 
 def truth(files: list[File]) -> pd.DataFrame:
     """Rows of generated_truth.csv: what every file really is. For tests and benchmarks; no stage reads it."""
-    rows = [
-        {
-            "path": file.path,
-            "folder": file.folder,
-            "label": file.label,
-            "fault": file.fault,
-            "of": file.original.path if file.original else "",
-        }
-        for file in sorted(files, key=lambda file: file.path)
-    ]
-    return pd.DataFrame(rows)
+    rows = [vars(file) | {"of": file.original.path if file.original else ""} for file in files]
+    return pd.DataFrame(rows).sort_values("path")[["path", "folder", "label", "fault", "of"]]
 
 
 if __name__ == "__main__":

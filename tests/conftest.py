@@ -67,7 +67,7 @@ def draw_faces(width: int, height: int, *boxes: tuple[int, int, int]) -> Image.I
     picture = draw(width + height, width, height)
     for seed, (left, top, side) in enumerate(boxes):
         label, rng = ("sad", "happy")[seed % 2], np.random.default_rng(seed)
-        face = sample_face(label, rng, min_expression=0.6, roughness=0, tightness=0.9, pose=0)
+        face = sample_face(label, rng, pose=0)
         picture.paste(render(face, side), (left, top))
     return picture
 

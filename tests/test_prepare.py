@@ -189,7 +189,7 @@ def portrait(seed: int, size: tuple[int, int], corner: tuple[int, int], pixels: 
     """A drawn face of ``pixels`` with its surroundings at ``corner`` of a picture unlike that of any other ``size``."""
     picture = draw(size[0] * size[1], *size).point(lambda level: level // 4)
     rng = np.random.default_rng(seed)
-    face = sample_face("happy", rng, min_expression=0.6, roughness=0.2, tightness=0.9, pose=0.4)
+    face = sample_face("happy", rng, pose=0.4)
     picture.paste(render(face, pixels), corner)
     return picture
 
@@ -240,7 +240,7 @@ def test_one_face_in_two_pictures_ties_them(portraits):
     assert left["group"] == right["group"]
     page = np.asarray(Image.open(portraits / "metrics/plots/data/scenes.jpg"), int)
     framed = np.abs(page - ImageColor.getrgb(ORANGE)).max(axis=2) < 40
-    assert framed.sum() > 2 * 4 * 40  # a frame in each picture
+    assert framed.sum() > 2 * 4 * 30  # a frame in each picture
 
 
 def test_a_part_of_a_picture_never_lies_in_another_split(project):

@@ -31,9 +31,6 @@ class Generate:
     seed: int = between(*SEED)
     pictures_per_class: int = between(20, 100_000)
     size: int = between(32, 1024)
-    min_expression: float = between(0, 1)
-    roughness: float = between(0, 1)
-    tightness: float = between(0, 1)
     pose: float = between(0, 2)
     wrong_labels: float = between(0, 0.5)
 

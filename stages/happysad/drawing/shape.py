@@ -93,7 +93,7 @@ def canvas(scene: Scene, size: int) -> Canvas:
     rng = np.random.default_rng(scene.seed)
     unit = scene.scale * size
     row, column = np.mgrid[0:size, 0:size]
-    x = (column + 0.5 - scene.centre[0] * size) / (unit * scene.aspect)
+    x = (column + 0.5 - scene.centre[0] * size) / unit
     y = (row + 0.5 - scene.centre[1] * size) / unit
     cos, sin = math.cos(scene.roll), math.sin(scene.roll)
     return Canvas(
@@ -102,7 +102,7 @@ def canvas(scene: Scene, size: int) -> Canvas:
         x=cos * x + sin * y,
         y=cos * y - sin * x,
         fine=cloud(rng, size, 0.6),
-        soft=cloud(rng, size, 1.6),
+        soft=cloud(rng, size, 2.0),
         rng=rng,
     )
 
@@ -111,7 +111,12 @@ def head_shape(face: Face, c: Canvas) -> Head:
     """Where each pixel's ray hits the head. The head is an ellipsoid that tapers towards the chin."""
     i, s = face.identity, face.scene
     chin_y = c.y - face.expression.jaw_drop * ramp(c.y - 0.55, 0.5)
-    taper = 1 + 0.10 * bell(chin_y, 0.72, 0.38) - i.jaw * np.clip(chin_y - 0.1, 0, 1.2) ** 1.6
+    taper = (
+        1
+        + 0.10 * bell(chin_y, 0.72, 0.38)
+        + 0.14 * bell(chin_y, -0.7, 0.4)
+        - i.jaw * np.clip(chin_y - 0.1, 0, 1.2) ** 1.6
+    )
 
     # turn[j][k]: what the head's axis k contributes to the camera's axis j.
     cos_yaw, sin_yaw = math.cos(s.yaw), math.sin(s.yaw)
@@ -137,7 +142,7 @@ def head_shape(face: Face, c: Canvas) -> Head:
 
     # One step of parallax, so that the nose stands out when the head turns.
     along = np.clip((v - (i.eye_y - 0.1)) / (i.nose_length + 0.1), 0, 1)  # 0 at its root, 1 at its tip
-    ridge = 0.8 * i.nose_height * along**1.4 * ramp(i.nose_tip + 0.035 - v, 0.05)
+    ridge = 0.8 * i.nose_height * along**1.4 * ramp(i.nose_tip + 0.03 - v, 0.08)
     nose = ridge * bell(u, 0, 0.035 + 0.55 * i.nose_width * along)
     u, v = u + nose * turn[2][0], v + nose * turn[2][1]
 
@@ -149,8 +154,8 @@ def head_shape(face: Face, c: Canvas) -> Head:
 def mouth_shape(face: Face, c: Canvas, head: Head) -> Mouth:
     i, e = face.identity, face.expression
     up, down = e.au12, e.au15
-    y = i.mouth_y + 0.25 * e.jaw_drop - 0.015 * up - 0.035 * e.au17
-    wider = 0.36 * up - 0.10 * down + 0.15 * e.au20 - 0.12 * e.au26 - 0.06 * e.au17 * (1 - up)
+    y = i.mouth_y + 0.25 * e.jaw_drop - 0.04 * up + 0.02 * down - 0.02 * e.au17
+    wider = 0.42 * up - 0.10 * down + 0.15 * e.au20 - 0.12 * e.au26 - 0.06 * e.au17 * (1 - up)
     width = i.mouth_width * (1 + wider)
     along = head.u / width
     out = np.minimum(np.abs(along), 1.25)  # 0 in the middle, 1 at a corner
@@ -164,7 +169,7 @@ def mouth_shape(face: Face, c: Canvas, head: Head) -> Mouth:
     gape = (0.065 + 0.03 * up) * e.au25 + 0.30 * e.au26
     square = 1 - 0.6 * e.au20
     top = middle - gape * (0.45 - 0.15 * up) * arch ** (0.8 * square)
-    bottom = middle + (gape * (0.55 + 0.35 * up) + 0.03 * e.au25 * up) * arch ** (0.9 * square)
+    bottom = middle + (gape * (0.55 + 0.35 * up) + 0.03 * e.au25 * up) * arch ** (0.8 * square)
 
     # The lips, thinner when stretched or pressed; the upper one has a cupid's bow.
     thin = 1 - 0.32 * up - 0.25 * e.au17 * (1 - e.au25)
@@ -187,70 +192,44 @@ def cheek_height(face: Face) -> float:
 
 def height_field(face: Face, c: Canvas, head: Head, mouth: Mouth) -> np.ndarray:
     """How far the skin rises above the ellipsoid."""
-    return _features(face, head, mouth) + _folds(face, c, head, mouth)
-
-
-def _features(face: Face, head: Head, mouth: Mouth) -> np.ndarray:
     i, e = face.identity, face.expression
     u, v, across, tip = head.u, head.v, head.across, i.nose_tip
+    up, down, corner = e.au12, e.au15, mouth.corner_v
 
-    # Nose, cheeks, brow ridge, eyes in their sockets.
-    cheek = i.cheek + 0.05 * e.au6 + 0.045 * e.au12
-    h = head.nose + cheek * bump(across, v, 0.40, cheek_height(face), 0.19, 0.15 - 0.03 * e.au6)
-    h += 0.055 * bump(u, v, 0, tip - 0.03, 0.07, 0.07)
-    h += 0.05 * bump(across, v, i.nose_width + 0.01, tip, 0.045, 0.045)
-    h += 0.05 * bump(across, v, 0.22, i.eye_y - 0.17 + 0.05 * e.au4, 0.28, 0.07)
-    h += 0.025 * e.au4 * bump(across, v, 0.09, i.eye_y - 0.16, 0.06, 0.06)
-    h -= 0.085 * bump(across, v, i.eye_gap - 0.03, i.eye_y, 0.17, 0.10)
-    h += 0.05 * bump(across, v, i.eye_gap, i.eye_y, 0.12, 0.075)
+    # Nose, cheeks, brow ridge, eyes in their sockets, bags under them.
+    h = head.nose + 0.045 * bump(u, v, 0, tip - 0.03, 0.09, 0.08)
+    h += 0.04 * bump(across, v, i.nose_width, tip, 0.05, 0.05)
+    cheek = i.cheek + 0.06 * e.au6 + 0.05 * up
+    h += cheek * bump(across, v, 0.40, cheek_height(face), 0.20, 0.16 - 0.03 * e.au6)
+    h += 0.03 * bump(across, v, 0.22, i.eye_y - 0.19 + 0.05 * e.au4, 0.28, 0.08)
+    h -= 0.065 * bump(across, v, i.eye_gap - 0.03, i.eye_y, 0.18, 0.11)
+    h += 0.05 * bump(across, v, i.eye_gap, i.eye_y, 0.13, 0.085)
+    h -= (0.010 * e.au6 + 0.006 * i.age) * bump(across, v, i.eye_gap, i.eye_y + 0.11, 0.15, 0.02)
+
+    # The furrow between lowered brows.
+    h += 0.02 * e.au4 * bump(across, v, 0.10, i.eye_y - 0.17, 0.06, 0.07)
+    h -= 0.02 * e.au4 * bump(across, v, 0.05, i.eye_y - 0.16, 0.02, 0.07)
 
     # Chin, the hollow above it, the muzzle, the two lips, the groove under the nose.
-    h += (0.03 + 0.035 * e.au17) * bump(u, v, 0, 0.90 + 0.8 * e.jaw_drop - 0.03 * e.au17, 0.17, 0.11)
-    h -= 0.035 * bump(u, v, 0, mouth.y + 0.16 + 0.55 * e.jaw_drop, 0.20, 0.045)
-    h += 0.055 * bump(u, v, 0, mouth.y, mouth.width * 1.15, 0.17)
+    h += (0.03 + 0.03 * e.au17) * bump(u, v, 0, 0.90 + 0.8 * e.jaw_drop - 0.03 * e.au17, 0.18, 0.12)
+    h -= 0.03 * bump(u, v, 0, mouth.y + 0.17 + 0.55 * e.jaw_drop, 0.20, 0.05)
+    h += 0.045 * bump(u, v, 0, mouth.y, mouth.width * 1.15, 0.17)
     upper = (v - mouth.top + 0.4 * mouth.upper) / (mouth.upper + 0.03)
     lower = (v - mouth.bottom - 0.5 * mouth.lower) / (0.7 * mouth.lower + 0.02)
-    h += 0.030 * bump(mouth.along, upper, 0, 0, 1, 1) * mouth.between
-    h += 0.038 * bump(mouth.along, lower, 0, 0, 1, 1) * mouth.between
-    h -= 0.012 * bump(u, v, 0, tip + 0.12, 0.022, 0.06)
+    h += 0.022 * bump(mouth.along, upper, 0, 0, 1, 1) * mouth.between
+    h += 0.030 * bump(mouth.along, lower, 0, 0, 1, 1) * mouth.between
+    h -= 0.010 * bump(u, v, 0, tip + 0.12, 0.03, 0.06)
 
-    # Where the corners of the mouth are pulled: dimples, marionette lines, bunched cheeks.
-    up, down, corner = e.au12, e.au15, mouth.corner_v
-    h -= (0.02 + 0.06 * up + 0.025 * down) * bump(across, v, mouth.width * 1.08, corner, 0.055, 0.07)
-    h -= (0.03 * down + 0.01 * i.age) * bump(across, v, mouth.width * 1.08, corner + 0.09, 0.035, 0.08)
-    h += 0.03 * up * bump(across, v, mouth.width * 1.35, corner - 0.02, 0.07, 0.12)
-    return h
-
-
-def _folds(face: Face, c: Canvas, head: Head, mouth: Mouth) -> np.ndarray:
-    i, e = face.identity, face.expression
-    u, v, across = head.u, head.v, head.across
-    up, down = e.au12, e.au15
+    # Where the corners of the mouth are pulled: dimples, marionette lines.
+    h -= (0.015 + 0.045 * up + 0.025 * down) * bump(across, v, mouth.width * 1.08, corner, 0.055, 0.07)
+    h -= (0.025 * down + 0.01 * i.age) * bump(across, v, mouth.width * 1.08, corner + 0.09, 0.04, 0.08)
 
     # Nasolabial folds, a step in height from the nose to the corners of the mouth.
-    along = np.clip((v - (i.nose_tip - 0.06)) / (mouth.corner_v - i.nose_tip + 0.11), 0, 1.15)
-    reach = mouth.width * 1.10 + 0.03 * up - i.nose_width
-    off = across - (i.nose_width + 0.035 + reach * along**0.9)
-    depth = 0.010 + 0.020 * i.age + 0.08 * up * (0.5 + 0.5 * e.au6) + 0.008 * down
-    ends = np.clip(4 * along, 0, 1) * np.clip(5 * (1.15 - along), 0, 1)
-    h = depth * (ramp(off, 0.04) - 0.5) * ends * bell(off, 0, 0.16)
+    along = np.clip((v - (tip - 0.06)) / (corner - tip + 0.11), 0, 1.15)
+    reach = mouth.width * 1.10 + 0.05 * up - i.nose_width
+    off = across - (i.nose_width + 0.04 + reach * along**0.9)
+    depth = 0.006 + 0.016 * i.age + 0.06 * up * (0.5 + 0.5 * e.au6) + 0.008 * down
+    ends = np.clip(4 * along, 0, 1) * np.clip(4 * (1.15 - along), 0, 1)
+    h += depth * (ramp(off, 0.05) - 0.5) * ends * bell(off, 0, 0.18)
 
-    # Lines across the forehead; raised inner brows bend them the other way.
-    bend = 0.10 if e.au1 < 0.2 else -0.10
-    lines = 0.006 * (0.5 * i.age + 1.1 * e.au1) * bump(u, v, 0, -0.36, 0.27, 0.12)
-    h += lines * np.sin((v + bend * u * u) * 62)
-
-    # Frown lines between the brows, bags under the eyes.
-    frown_u = 0.055 - 0.01 * e.au4
-    h -= (0.03 * e.au4 + 0.006 * i.age) * bump(across, v, frown_u, i.eye_y - 0.15, 0.016, 0.07)
-    bag_v = i.eye_y + 0.10 - 0.02 * e.au6
-    bag = bump(across, v - 0.15 * (across - i.eye_gap), i.eye_gap, bag_v, 0.15, 0.018)
-    h -= (0.015 * e.au6 + 0.006 * i.age) * bag
-
-    # Crow's feet, a fan of lines around a point inside the eye.
-    feet = 0.007 * (e.au6 + 0.4 * i.age * up) * bump(across, v, i.eye_gap + 0.23, i.eye_y + 0.02, 0.07, 0.08)
-    h += feet * np.sin((v - i.eye_y) / np.maximum(across - i.eye_gap + 0.12, 0.02) * 14)
-
-    # Pores, and the unevenness of age.
-    h += 0.0008 * c.fine + 0.006 * i.age * c.soft
-    return h
+    return h + 0.003 * i.age * c.soft
