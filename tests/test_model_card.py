@@ -31,7 +31,6 @@ def test_it_holds_the_measured_figures(finished):
     assert "Source: faces drawn by the project itself" in card
     assert f"| test | {data['test']['sad']} | {data['test']['happy']} |" in card
     assert f"unreadable {data['rejected']['unreadable']}" in card
-    assert f"In {data['flagged'].get('no_face', 0)} of the {data['kept']} pictures" in card
     assert "its side 1.1 times" in card
 
 

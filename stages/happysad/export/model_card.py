@@ -40,7 +40,6 @@ def model_card(root: Path, about: dict[str, str], export: dict) -> str:
         face_crop = template("face_crop.md").format(
             **measured,
             without_face="nothing" if refuse else "the whole picture",
-            no_face=data["flagged"].get("no_face", 0),
         )
         import_faces = "import faces  # faces.py, beside this card\n"
         view = f'view, found = faces.view(picture, "face", {about["crop_margin"]})'
