@@ -58,11 +58,13 @@ def main(root: Path) -> None:
             (name, f"{figures[name]:.3f}", "{low:.3f} to {high:.3f}".format(**intervals[name]), meaning)
             for name, meaning in MEANING.items()
         ),
-        curves=images(plots, "roc.png", "precision_recall.png", "confusion.png", "reliability.png"),
-        robustness=images(plots, "robustness.png"),
-        galleries=images(plots, "*_classified_as_*.jpg", "least_certain.jpg"),
+        curves=images(
+            plots / "charts", "roc.png", "precision_recall.png", "confusion.png", "reliability.png"
+        ),
+        robustness=images(plots / "charts", "robustness.png"),
+        galleries=images(plots / "galleries", "*_classified_as_*.jpg", "least_certain.jpg"),
         label_errors=label_errors(metrics / "label_errors.jpg", root / "data/prepared/manifest.csv"),
-        training=images(plots, "learning_curves.png"),
+        training=images(plots / "charts", "learning_curves.png"),
         data=table_rows((name, in_words(value)) for name, value in data.items() if name != "notes"),
         sheets=images(plots / "data", "*.png")
         + "".join(
@@ -85,7 +87,7 @@ def recorded_params(root: Path) -> dict:
     stages = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     if "evaluate" not in stages:
         raise UserError(f"{root / 'dvc.lock'} has no stage evaluate: run dvc repro")
-    stages.pop("export", None)  # which comes after
+    stages = {name: stages[name] for name in ("generate", "prepare", "train", "evaluate") if name in stages}
     latest = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
     params = {}
     for stage in stages.values():
@@ -137,12 +139,12 @@ def label_errors(sheet: Path, manifest: Path) -> str:
 
 
 def images(folder: Path, *patterns: str) -> str:
-    """HTML of the pictures below ``folder``, their content included."""
+    """HTML of the pictures in ``folder``, their content included."""
     return "".join(
         f'<img alt="{file.stem.replace("_", " ")}" src="data:image/{file.suffix[1:].replace("jpg", "jpeg")};base64,'
         f'{base64.b64encode(file.read_bytes()).decode()}">'
         for pattern in patterns
-        for file in sorted(folder.rglob(pattern))
+        for file in sorted(folder.glob(pattern))
     )
 
 
