@@ -4,6 +4,7 @@ import contextlib
 import re
 import shutil
 import subprocess
+from hashlib import md5
 from html import unescape
 
 import pytest
@@ -92,7 +93,8 @@ def test_figures_of_another_run_are_refused(project, tmp_path):
     shutil.copy(project / "metrics/test.json", figures)
     content = yaml.safe_load(lock.read_text())
     model = next(out for out in content["stages"]["train"]["outs"] if out["path"] == "models/model.keras")
-    model["md5"] = "0" * 32  # trained again, and not yet evaluated
+    (root / "models/model.keras").write_bytes(b"trained again, and not yet evaluated")
+    model["md5"] = md5((root / "models/model.keras").read_bytes()).hexdigest()
     lock.write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match=r"models/model\.keras is newer than the test figures"):
         report.main(root)
