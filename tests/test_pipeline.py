@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 from conftest import PROJECT, make_project
@@ -67,11 +66,7 @@ def test_predictions_are_the_test_split(finished):
 
 def test_the_planted_faults_are_found(finished):
     """Of the built-in set: what is no picture is rejected, copies are grouped, good pictures are kept."""
-    truth = (
-        pd.read_csv(finished / "data/generated_truth.csv", keep_default_na=False)
-        .set_index("path")
-        .to_dict("index")
-    )
+    truth = read_csv(finished / "data/generated_truth.csv").set_index("path").to_dict("index")
     rows = read_csv(finished / "data/prepared/manifest.csv").set_index("path").to_dict("index")
     assert set(truth) == set(rows)
     expected = {"truncated": "unreadable", "text": "unreadable", "html": "unreadable", "empty": "unreadable"}
