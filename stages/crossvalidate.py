@@ -52,10 +52,11 @@ def main(root: Path, folds: int) -> None:
     scores = rows["score"].to_numpy()
     rows["predicted"] = metrics.predicted_labels(scores)
     figures = metrics.compute(labels, scores)
-    doubtful = label_errors(rows.sort_values("path"))
+    rows = rows.sort_values("path")
+    doubtful = label_errors(rows)
     with all_or_nothing():
         write_json(root / "metrics/crossvalidation.json", figures)
-        write_csv(root / "metrics/crossvalidation.csv", rows[COLUMNS].sort_values("path"))
+        write_csv(root / "metrics/crossvalidation.csv", rows[COLUMNS])
         write_csv(root / "metrics/label_errors.csv", doubtful)
     for name, value in figures.items():
         print(f"{name:18} {value:.3f}")
