@@ -3,11 +3,8 @@
 import hashlib
 import os
 import shutil
-from collections import Counter
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -19,9 +16,9 @@ from happysad.common.cli import run
 from happysad.common.errors import UserError
 from happysad.common.files import all_or_nothing, replacing, write_json
 from happysad.common.parallel import Failed, Limit, map_items
-from happysad.common.params import QUALITIES, Params, Prepare, load
+from happysad.common.params import QUALITIES, Params, load
 from happysad.common.tables import write_csv
-from happysad.data import duplicates, faces, overview, quality, thumbnails
+from happysad.data import duplicates, faces, overview, quality, summary, thumbnails
 from happysad.data.duplicates import Signature
 from happysad.data.manifest import Picture, correct, find_files, print_unused
 from happysad.data.splits import SPLITS, position, split_scenes
@@ -29,10 +26,6 @@ from happysad.data.splits import SPLITS, position, split_scenes
 # What decoding one file may take, where max_megapixels is 64 or less; in proportion, where it is more.
 SECONDS, MEMORY = 5, 2**30
 FAILED = "data/failed"
-DIVIDED = "Test pictures show scenes that training has seen: expect less on other people."
-MOVED = (
-    "Pictures were moved so that each split has enough of both classes: a test of so few scenes says little."
-)
 
 
 def main(root: Path) -> None:
@@ -63,12 +56,12 @@ def main(root: Path) -> None:
         write_csv(folder / "manifest.csv", manifest)
         shown = [(usable[pair.first], usable[pair.second], pair) for pair in pairs]
         overview.write(pictures, shown, source, pages, params.prepare)
-        counts = count(pictures, copies, scenes, moved, divided, params.prepare)
+        counts = summary.count(pictures, copies, scenes, moved, divided, params.prepare)
         write_json(root / "metrics/data.json", counts)
         if changed := set(before) ^ set(stamps(find_files(root, params.source), source)):
             raise UserError(f"{source / min(changed)[0]} changed while prepare was running: run it again")
-        print_summary(counts, pictures)
-        if shortage := describe_shortage(pictures, params.source):
+        summary.show(counts, pictures)
+        if shortage := summary.shortage(pictures, params.source):
             with all_or_nothing():  # these stay, when the error below discards the rest
                 shutil.copytree(pages, root / FAILED)
                 write_csv(root / FAILED / "manifest.csv", manifest)
@@ -176,7 +169,7 @@ def choose(copies: list[Picture], corrections: str) -> None:
             picture.reject(copy, f"of {best.path}")
 
 
-# Results
+# Write
 def row(picture: Picture) -> dict:
     """The picture's row in the manifest: its largest face and its scores as columns, empty if it has none."""
     largest = picture.faces[0] if picture.faces else [""] * len(faces.COLUMNS)
@@ -196,85 +189,6 @@ def store(pictures: list[Picture], folder: Path) -> None:
             (folder / f"{picture.id}.png").rename(folder / picture.file)
     for rejected in folder.glob("*.png"):
         rejected.unlink()
-
-
-def count(
-    pictures: list[Picture],
-    copies: list[list[Picture]],
-    scenes: list[list[Picture]],
-    moved: int,
-    divided: int,
-    params: Prepare,
-) -> dict:
-    """The contents of metrics/data.json; ``copies`` are the pictures, each with those that are the same."""
-    kept = [p for p in pictures if p.status == "kept"]
-    return {
-        "raw": len(pictures),
-        "kept": len(kept),
-        "rejected": tally(p.reason for p in pictures if p.reason),
-        **{split: tally(p.label for p in kept if p.split == split) for split in SPLITS},
-        "scenes": len(scenes),
-        "largest_scene": max(map(len, scenes), default=0),
-        "scenes_divided": divided,
-        "moved_between_splits": moved,
-        "notes": [*[DIVIDED] * bool(divided), *[MOVED] * bool(moved)],
-        "copies_between_source_splits": copies_between_splits(copies),
-        "copies_with_both_labels": sum(same[0].reason == "label_conflict" for same in copies),
-        "flagged": tally(flag for p in kept for flag in p.flags.split()),
-        "random_split_leak": random_split_leak([len(same) for same in copies], params),
-    }
-
-
-def tally(names: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(names).items()))
-
-
-def copies_between_splits(copies: list[list[Picture]]) -> dict[str, int]:
-    """Of each ready-made validation or test split, how many pictures have a copy in the source's train split."""
-    with_train = [members for members in copies if any(p.source_split == "train" for p in members)]
-    leaked = Counter(p.source_split for members in with_train for p in members)
-    return {split: leaked[split] for split in SPLITS[1:] if split in leaked}
-
-
-def random_split_leak(sizes: list[int], params: Prepare) -> float:
-    """The expected fraction of test pictures with a copy in train, had each file been assigned at random."""
-    train_fraction = 1 - params.validation_fraction - params.test_fraction
-    return sum(n * (1 - (1 - train_fraction) ** (n - 1)) for n in sizes) / max(1, sum(sizes))
-
-
-def print_summary(counts: dict, pictures: list[Picture]) -> None:
-    splits = ", ".join(f"{sum(counts[split].values())} {split}" for split in SPLITS)
-    print(f"{counts['raw']} files: {counts['kept']} kept ({splits})")
-    for reason, number in counts["rejected"].items():
-        first = next(p for p in pictures if p.reason == reason)
-        print(f"{number:6} {reason}, such as {first.path}: {first.detail}")
-    flagged = ", ".join(f"{number} {flag}" for flag, number in counts["flagged"].items())
-    print(f"kept but flagged: {flagged or 'none'}")
-    for split, number in counts["copies_between_source_splits"].items():
-        total = sum(p.source_split == split for p in pictures)
-        print(
-            f"{number} of the source's {total} {split} pictures have a copy in its train split; "
-            "none of the copies is kept in train"
-        )
-    for note in counts["notes"]:
-        print(note)
-    print(
-        f"in a random split, {counts['random_split_leak']:.0%} of the test pictures would have a copy in train"
-    )
-
-
-def describe_shortage(pictures: list[Picture], source: str) -> str:
-    """Which split lacks which class, and why, or "" if none does."""
-    kept = Counter((p.split, p.label) for p in pictures if p.status == "kept")
-    for split, label in product(SPLITS, CLASSES):
-        if not kept[split, label]:
-            of_class = [p for p in pictures if p.label == label]
-            text = f"{source}: no {label} picture is left for {split}: add {label} pictures"
-            for reason, n in Counter(p.reason for p in of_class if p.reason).most_common(1):
-                first = next(p for p in of_class if p.reason == reason)
-                text += f". {n} of {len(of_class)} are {reason}, such as {first.path}: {first.detail}"
-            return text
-    return ""
 
 
 if __name__ == "__main__":

@@ -74,6 +74,22 @@ def test_pictures_of_a_scene_prove_no_more_than_one():
     assert as_if_independent["roc_auc"].std() < 0.6 * once["roc_auc"].std()
 
 
+@pytest.mark.parametrize(("scenes", "likelihood"), [(5, 0.8), (30, 0.8), (30, 0.95)])
+def test_interval_holds_though_pictures_of_a_scene_are_alike(scenes: int, likelihood: float):
+    rng, groups = np.random.default_rng(1), np.arange(scenes).repeat(20)
+
+    def coverage(groups: np.ndarray) -> float:
+        covered = []
+        for _ in range(200):
+            of_scene = rng.beta(3 * likelihood, 3 * (1 - likelihood), scenes)  # intraclass correlation 0.25
+            ends = intervals.wilson(rng.random(len(groups)) < of_scene.repeat(20), groups)
+            covered.append(ends["low"] <= likelihood <= ends["high"])
+        return np.mean(covered)
+
+    assert coverage(groups) >= 0.85
+    assert coverage(np.arange(len(groups))) < 0.7
+
+
 def test_few_pictures_without_a_mistake_prove_little():
     labels, scores = np.array([0, 0, 0, 1, 1, 1]), np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])
     found = intervals.intervals(labels, scores, np.arange(6))
@@ -99,7 +115,7 @@ def test_wilson():
     for (hits, n), (low, high) in published.items():
         found = intervals.proportion("hits", np.arange(n) < hits)
         assert found == pytest.approx({"hits": hits / n, "hits_ci_low": low, "hits_ci_high": high}, abs=5e-5)
-    assert intervals.wilson(np.array([])) == {"low": 0, "high": 1}
+    assert intervals.wilson(np.array([]), np.array([])) == {"low": 0, "high": 1}
 
 
 def test_each_proportion_has_its_own_interval():

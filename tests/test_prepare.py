@@ -27,7 +27,7 @@ from happysad.common.errors import UserError
 from happysad.common.files import read_json
 from happysad.common.params import load
 from happysad.common.tables import read_csv
-from happysad.data import faces
+from happysad.data import faces, summary
 from happysad.data.manifest import Picture, find_files
 from happysad.drawing.render import render
 from happysad.drawing.sampling import sample_face
@@ -266,8 +266,8 @@ def test_one_person_before_one_camera_is_divided_and_it_is_told(tmp_path, capsys
     assert not any(row["reason"] == "label_conflict" for row in rows.values())
     kept = [(row["split"], row["label"]) for row in rows.values() if row["status"] == "kept"]
     assert set(kept) == set(product(("train", "validation", "test"), ("happy", "sad")))
-    assert read_json(tmp_path / "metrics/data.json")["notes"] == [prepare.DIVIDED]
-    assert prepare.DIVIDED in capsys.readouterr().out
+    assert read_json(tmp_path / "metrics/data.json")["notes"] == [summary.DIVIDED]
+    assert summary.DIVIDED in capsys.readouterr().out
     test = [int(name[11:-4]) for name, row in rows.items() if row["split"] == "test" and name[:5] == "happy"]
     assert max(test) < 10  # neighbours
 
@@ -443,7 +443,7 @@ def test_leak_of_a_random_split():
     splits = np.random.default_rng(0).choice(3, (20_000, len(groups)), p=[0.5, 0.2, 0.3])
     tested = splits == 2
     in_train = ((splits == 0) @ groups > 0) @ groups.T > 0  # has a copy there
-    assert prepare.random_split_leak(sizes, params) == pytest.approx(
+    assert summary.random_split_leak(sizes, params) == pytest.approx(
         (tested & in_train).sum() / tested.sum(), abs=0.01
     )
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm, t
 
 from happysad.common.metrics import clip
 
@@ -17,16 +17,11 @@ def intervals(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> dic
     For balanced_accuracy, the lower and the higher end of two: the bootstrap's, and that of Wilson's intervals for
     recall and specificity (MOVER, Zou and Donner 2008), since without a mistake the bootstrap has no width.
     """
-    predicted = scores >= 0.5
-    right = predicted == labels
-    hits = {
-        "accuracy": right,
-        "precision": right[predicted],
-        "recall": right[labels == 1],
-        "specificity": right[labels == 0],
-    }
+    right = (scores >= 0.5) == labels
+    of = {"accuracy": np.full(len(labels), True), "precision": scores >= 0.5}
+    of |= {"recall": labels == 1, "specificity": labels == 0}
     ends = percentiles(resampled(labels, scores, groups))
-    ends |= {name: wilson(values) for name, values in hits.items()}
+    ends |= {name: wilson(right[members], groups[members]) for name, members in of.items()}
     recall, specificity = right[labels == 1].mean(), right[labels == 0].mean()
     for end, wider, sign in (("low", min, -1), ("high", max, 1)):
         distance = math.hypot(recall - ends["recall"][end], specificity - ends["specificity"][end])
@@ -44,20 +39,32 @@ def difference(
 
 
 def proportion(name: str, hits: np.ndarray) -> dict[str, float]:
-    """The fraction of True in ``hits`` (n,) as ``name``, with its interval as <name>_ci_low and <name>_ci_high."""
-    return {name: hits.mean()} | {f"{name}_ci_{end}": value for end, value in wilson(hits).items()}
+    """The fraction of True in ``hits`` (n,) as ``name``, with its interval as <name>_ci_low and <name>_ci_high.
+
+    It takes the pictures to be independent.
+    """
+    ends = wilson(hits, np.arange(len(hits)))
+    return {name: hits.mean()} | {f"{name}_ci_{end}": value for end, value in ends.items()}
 
 
-def wilson(hits: np.ndarray) -> Interval:
+def wilson(hits: np.ndarray, groups: np.ndarray) -> Interval:
     """The score interval (Wilson 1927) of the fraction of True in ``hits`` (n,); 0 to 1 where n is 0.
 
-    It takes the pictures to be independent, and is too narrow where scenes (groups) of many pictures make up a
-    test set. Unlike the bootstrap's, it holds with few pictures, and where all of them are right.
+    Pictures of a scene are alike, so those of few ``groups`` (n,) count as fewer (Korn and Graubard 1998): by the design
+    effect, and by how little is known of it. Unlike the bootstrap's, the interval holds with few pictures, and where
+    all of them are right.
     """
     if not len(hits):
         return {"low": 0.0, "high": 1.0}
-    low, high = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
-    return {"low": float(low), "high": float(high)}
+    p, n = hits.mean(), len(hits)
+    in_groups = np.bincount(np.unique(groups, return_inverse=True)[1], hits - p)
+    variance, clustered = np.square(hits - p).sum(), np.square(in_groups).sum()
+    reliable, estimated = t.ppf(0.975, np.maximum(1, [n - 1, len(in_groups) - 1]))
+    n *= (variance / max(variance, clustered) if variance else 1) * (reliable / estimated) ** 2
+    z = norm.ppf(0.975)
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
+    return {"low": max(0.0, round(middle - half, 9)), "high": min(1.0, round(middle + half, 9))}
 
 
 def percentiles(samples: pd.DataFrame) -> dict[str, Interval]:

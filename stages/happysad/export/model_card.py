@@ -24,30 +24,19 @@ def model_card(root: Path, about: dict[str, str], export: dict) -> str:
         read_json(root / f"metrics/{name}.json") for name in ("test", "test_intervals", "data")
     )
     robustness = read_csv(root / "metrics/robustness.csv")
-    measured = {
-        "about": about,
-        "model": model,
-        "test": test,
-        "intervals": intervals,
-        "data": data,
-        "export": export,
-    }
+    measured = {"about": about, "model": model, "export": export}
+    measured |= {"test": test, "intervals": intervals, "data": data}
     right = model["validation"]["accuracy_when_sure"]
 
     face_crop, import_faces, view = "", "", "view = picture"
     if about["crop"] == "face":
-        refuse = about["no_face"] == "refuse"
-        face_crop = template("face_crop.md").format(
-            **measured,
-            without_face="nothing" if refuse else "the whole picture",
-        )
         import_faces = "import faces  # faces.py, beside this card\n"
         view = f'view, found = faces.view(picture, "face", {about["crop_margin"]})'
-        view += (
-            '\nif not found:\n    raise SystemExit("no face")'
-            if refuse
-            else "  # or the whole, without a face"
-        )
+        without_face = "the whole picture"
+        if about["no_face"] == "refuse":
+            view += '\nif not found:\n    raise SystemExit("no face")'
+            without_face = "nothing"
+        face_crop = template("face_crop.md").format(**measured, without_face=without_face)
     return template("model_card.md").format(
         **measured,
         dataset=json.dumps(about["source"], ensure_ascii=False),  # valid YAML, whatever the folder is called

@@ -82,9 +82,8 @@ def fit(
             verbose=1 if sys.stdout.isatty() else 2,
         )
         model = with_mirror_image(cnn)
-        model.compile(
-            "sgd", loss, metrics=metrics, jit_compile=False
-        )  # for evaluate(); it has no state to save
+        # For evaluate(); this optimizer has no state to save.
+        model.compile("sgd", loss, metrics=metrics, jit_compile=False)
     table = pd.DataFrame(history.history).rename(columns=lambda name: name.replace("val_", "validation_"))
     table.insert(0, "epoch", np.arange(1, len(table) + 1))
     if not np.isfinite(table).all(axis=None):
