@@ -24,6 +24,7 @@ from happysad.common.files import all_or_nothing, replacing_file, write_json
 from happysad.common.params import Params, load
 from happysad.common.tables import read_csv, write_csv
 from happysad.data.prepared import Split, read_split
+from happysad.evaluation import findings, intervals
 from happysad.plotting.contact_sheet import sheet
 from happysad.training.cnn import predict
 from happysad.training.fit import fit
@@ -52,14 +53,14 @@ def main(root: Path, folds: int) -> None:
     scores = rows["score"].to_numpy()
     rows["predicted"] = metrics.predicted_labels(scores)
     figures = metrics.compute(labels, scores)
+    ends = intervals.intervals(labels, scores, rows["group"].to_numpy())
     rows = rows.sort_values("path")
     doubtful = label_errors(rows)
     with all_or_nothing():
         write_json(root / "metrics/crossvalidation.json", figures)
         write_csv(root / "metrics/crossvalidation.csv", rows[COLUMNS])
         write_csv(root / "metrics/label_errors.csv", doubtful)
-    for name, value in figures.items():
-        print(f"{name:18} {value:.3f}")
+    print(*findings.table(figures, ends), sep="\n")
     page = label_error_sheet(doubtful, root, params)
     # By the manifest's hash, report.py tells whether the sheet and the test figures are of the same data.
     comment = md5(manifest.read_bytes()).hexdigest()

@@ -14,6 +14,7 @@ import crossvalidate
 from happysad.common.errors import UserError
 from happysad.common.files import read_json
 from happysad.common.tables import read_csv
+from happysad.evaluation.intervals import wilson
 
 
 def test_folds_are_stratified_and_keep_groups_together():
@@ -71,13 +72,17 @@ def test_each_picture_is_scored_by_a_model_that_never_saw_it(finished, tmp_path,
     kept = manifest[manifest["split"].isin(["train", "validation"])].sort_values("path")
     columns = ["path", "label", "split", "group"]
     assert rows[columns].equals(kept[columns].reset_index(drop=True))
+    right = (rows["label"] == rows["predicted"]).to_numpy()
     figures = read_json(root / "metrics/crossvalidation.json")
-    assert figures["accuracy"] == pytest.approx((rows["label"] == rows["predicted"]).mean(), abs=1e-5)
+    assert figures["accuracy"] == pytest.approx(right.mean(), abs=1e-5)
     auc = roc_auc_score(rows["label"] == "happy", rows["score"])
     assert figures["roc_auc"] == pytest.approx(auc, abs=1e-5)
 
+    low, high = wilson(right, rows["group"].to_numpy()).values()
     doubtful = read_csv(root / "metrics/label_errors.csv")
-    assert f"{len(doubtful)} of {len(rows)} labels are worth a look" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"accuracy           {right.mean():.3f}  ({low:.3f} to {high:.3f})" in printed
+    assert f"{len(doubtful)} of {len(rows)} labels are worth a look" in printed
     found = doubtful.merge(rows, on="path")
     assert len(found) == len(doubtful) > 0
     assert (found["was"] == found["label_y"]).all()

@@ -4,13 +4,17 @@ import pandas as pd
 
 
 def summary(figures: dict[str, float], intervals: dict, robustness: pd.DataFrame, caveats: list[str]) -> str:
-    """The figures with their intervals, then ``findings`` and ``caveats``, then ``headline``."""
-    lines = [
+    """``table``, ``findings``, ``caveats`` and ``headline``, line by line."""
+    lines = table(figures, intervals) + findings(figures, intervals, robustness) + caveats
+    return "\n".join([*lines, headline(figures, intervals)])
+
+
+def table(figures: dict[str, float], intervals: dict) -> list[str]:
+    """A line for each figure, with its interval."""
+    return [
         f"{name:18} {value:.3f}  ({intervals[name]['low']:.3f} to {intervals[name]['high']:.3f})"
         for name, value in figures.items()
     ]
-    lines += findings(figures, intervals, robustness) + caveats
-    return "\n".join([*lines, headline(figures, intervals)])
 
 
 def headline(figures: dict[str, float], intervals: dict) -> str:
