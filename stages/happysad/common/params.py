@@ -77,6 +77,7 @@ class Augment:
     brightness: float = between(0, 1)
     contrast: float = between(0, 1)
     erasing: float = between(0, 1)
+    noise: float = between(0, 1)
 
 
 @dataclass(frozen=True)

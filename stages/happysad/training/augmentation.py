@@ -21,9 +21,9 @@ def augment(pictures: tf.Tensor, random_values: tf.Tensor, params: Augment) -> t
     One affine map does what Keras' RandomFlip, RandomRotation, RandomZoom and RandomTranslation do: pictures
     are interpolated once instead of three times, at a third of the cost.
     """
-    flip, turn, scale, right, down, light, spread, *hole = tf.unstack(random_values, RANDOM_VALUES, axis=1)
+    flip_and_noise, turn, scale, right, down, light, spread, *hole = tf.unstack(random_values, axis=1)
     side = pictures.shape[1]
-    flip = tf.where(flip < 0, -1.0, 1.0)
+    flip = tf.where(flip_and_noise < 0, -1.0, 1.0)
     angle = turn * params.rotation * math.pi / 180
     zoom = 1 + scale * params.zoom
     # For each pixel of the result, where in the picture it comes from, relative to the centre.
@@ -51,4 +51,8 @@ def augment(pictures: tf.Tensor, random_values: tf.Tensor, params: Augment) -> t
         column, row = (tf.abs(at - centre) < width * params.erasing / 2 for centre in (x, y))
         erased = row[:, :, None, None] & column[:, None, :, None]
         changed = tf.where(erased, tf.reshape(mean, shape), changed)
+    if params.noise:
+        seed = tf.cast(random_values[0, :2] * 2**31, tf.int32)
+        noise = tf.random.stateless_normal([tf.shape(pictures)[0], side, side, 1], seed)
+        changed += noise * tf.reshape(tf.abs(flip_and_noise) * params.noise * 255, shape)
     return tf.cast(tf.round(tf.clip_by_value(changed, 0, 255)), tf.uint8)
