@@ -27,7 +27,7 @@ PARAMS = replace(
     train=replace(DEFAULT.train, epochs=2, batch_size=5),
 )
 fit.make_deterministic(PARAMS.train)  # before TensorFlow starts; later it may not change threads
-STILL = Augment(*[0.0] * 6)
+STILL = Augment(*[0.0] * 7)
 PICTURES = np.stack([np.asarray(draw(seed, 32, 32)) for seed in range(12)])
 SPLIT = Split(PICTURES, np.arange(12) % 3 // 2, [])
 
@@ -211,3 +211,12 @@ def test_erasing_lays_a_grey_square_on_the_picture():
             assert max(inside.shape[:2]) <= 16
             assert np.ptp(inside) == 0
             assert inside[0, 0, 0] == pytest.approx(before.mean(), abs=1)
+
+
+def test_noise_is_grey_and_as_strong_as_its_random_value():
+    grey, params = np.full_like(PICTURES, 128), replace(STILL, noise=0.1)
+    noise = np.asarray(augmentation.augment(grey, VALUES, params), float) - 128
+    assert not np.ptp(noise, axis=3).any()
+    expected = 0.1 * 255 * np.abs(VALUES[:, 0])
+    assert noise.std(axis=(1, 2, 3)) == pytest.approx(expected, rel=0.1, abs=0.3)
+    assert np.abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.2
